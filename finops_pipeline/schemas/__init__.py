@@ -1,0 +1,29 @@
+"""The contract of every table of the lake, a module a table. A frame that does not meet its contract is not written."""
+
+from finops_pipeline.schemas.chargeback import CHARGEBACK
+from finops_pipeline.schemas.contract import AMOUNT, COST, INSTANT, TOTAL, UNIT_PRICE, Column, Table
+from finops_pipeline.schemas.daily_costs import DAILY_COSTS
+from finops_pipeline.schemas.ingestion import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS
+from finops_pipeline.schemas.priced_usage import PRICED_USAGE
+from finops_pipeline.schemas.usage import TAGS, TOKEN_CLASSES, TOKEN_PARTS, USAGE
+
+__all__ = [
+    "AMOUNT",
+    "CHARGEBACK",
+    "COST",
+    "DAILY_COSTS",
+    "INGEST_OBJECTS",
+    "INSTANT",
+    "OUTCOMES",
+    "PRICED_USAGE",
+    "QUARANTINE",
+    "STRAYS",
+    "TAGS",
+    "TOKEN_CLASSES",
+    "TOKEN_PARTS",
+    "TOTAL",
+    "UNIT_PRICE",
+    "USAGE",
+    "Column",
+    "Table",
+]

@@ -1,0 +1,27 @@
+"""``chargeback``: the lines of a month's statement, one table a revision."""
+
+import polars as pl
+
+from finops_pipeline.schemas.contract import AMOUNT, TOTAL, Column, Table
+
+CHARGEBACK = Table(
+    name="chargeback",
+    version=1,
+    meaning="The lines of a month's statement.",
+    partition_keys=("month", "revision"),
+    columns=(
+        Column("team", pl.String, "The team that is charged; null on the unallocated line"),
+        Column("cost_center", pl.String, "Cost centre that is charged"),
+        Column("line", pl.String, "usage or unallocated", False),
+        Column("project", pl.String, "The project; null where the logs name none"),
+        Column("service", pl.String, "The AI service that bills"),
+        Column("model", pl.String, "Canonical model; the raw id where it does not resolve"),
+        Column("requests", pl.Int64, "Calls", False),
+        Column("tokens", pl.Int64, "Tokens of all classes", False),
+        Column("unpriced_requests", pl.Int64, "Calls without a price", False),
+        Column("unpriced_tokens", pl.Int64, "Their tokens, as far as known", False),
+        Column("exact_cost", TOTAL, "USD before rounding", False),
+        Column("amount", AMOUNT, "USD in whole cents; the lines add up to the total", False),
+        Column("currency", pl.String, "ISO 4217", False),
+    ),
+)
