@@ -1,0 +1,154 @@
+"""LiteLLM proxy logs in S3 (callbacks ``s3`` and ``s3_v2``): one JSON object a request, or batches of lines.
+
+Rules and their sources: LiteLLM's ``StandardLoggingPayload``. ``prompt_tokens`` includes cache reads and writes; an
+answer from the gateway's own cache repeats the tokens of the call that it saved, and none of them reached a provider.
+"""
+
+import re
+from collections.abc import Mapping
+
+import polars as pl
+
+from finops_pipeline.formats.format import (
+    HAS_USAGE,
+    NOT_USAGE,
+    Format,
+    count,
+    flag,
+    instant,
+    money,
+    occurrences,
+    text,
+    texts,
+)
+from finops_pipeline.formats.providers import provider_id, service_of
+from finops_pipeline.mediation.layout import DatedKeys
+from finops_pipeline.pricing.model_ids import region_scope
+
+_USAGE = "$.metadata.usage_object"
+_MS = 1000
+
+
+def _columns() -> Mapping[str, pl.Expr]:
+    hit = pl.col("cache_hit").fill_null(False)
+    prompt, read = pl.col("prompt_tokens"), pl.coalesce("cached", "cached_flat").fill_null(0)
+    written_1h = pl.col("written_1h").fill_null(0)
+    written = pl.coalesce("written", "written_flat", pl.col("written_5m").fill_null(0) + written_1h)
+    # A writer of the other convention: its prompt_tokens leave the cache out already.
+    inclusive = prompt >= read + written
+    provider = pl.coalesce("provider_name", pl.col("model").str.extract(r"^([a-z_]+)/"))
+    stream = pl.coalesce("stream", "requested_stream")
+
+    def billable(tokens: pl.Expr) -> pl.Expr:
+        return pl.when(hit).then(0).otherwise(tokens)
+
+    def milliseconds(start: str, end: str) -> pl.Expr:
+        return (pl.col(end) - pl.col(start)).dt.total_microseconds() / _MS
+
+    tag = pl.element().str.split_exact(":", 1)
+    key_of = pl.element().str.extract(r"^([^:]+):")
+    return {
+        "request_id": pl.col("request_id"),
+        "event_time": pl.col("event_time"),
+        "provider": provider_id(provider),
+        "service": service_of(provider),
+        "region_scope": pl.when(provider_id(provider) == "aws").then(region_scope(pl.col("model"))),
+        "raw_model": pl.col("model"),
+        "operation": pl.col("operation"),
+        "team": pl.coalesce("team", "team_id"),
+        "project": pl.coalesce("project", "project_alias"),
+        "environment": pl.col("tags")
+        .list.eval(pl.element().str.extract(r"^env(?:ironment)?:(.+)$"))
+        .list.drop_nulls()
+        .list.first(),
+        "user_id": pl.col("user_id"),
+        "end_user": pl.col("end_user"),
+        "api_key_id": pl.col("api_key_id"),
+        "tags": pl.col("tags").list.eval(
+            pl.struct(
+                pl.coalesce(key_of, pl.element()).alias("key"),
+                pl.when(key_of.is_not_null()).then(tag.struct.field("field_1")).alias("value"),
+            )
+        ),
+        "service_tier": pl.col("service_tier"),
+        "stream": stream,
+        "batch": (pl.col("operation") == "aretrieve_batch").fill_null(False) | pl.col("batch_models").is_not_null(),
+        "gateway_cache_hit": pl.col("cache_hit"),
+        "status": pl.when(pl.col("status") == "failure").then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "error_code": pl.col("error_code"),
+        HAS_USAGE: pl.any_horizontal(pl.col("prompt_tokens", "completion_tokens").is_not_null()),
+        NOT_USAGE: pl.col("audited_table").is_not_null() & pl.col("event_time").is_null(),
+        "input_tokens": billable(pl.when(inclusive).then(prompt - read - written).otherwise(prompt)),
+        "cache_read_tokens": billable(read),
+        "cache_write_5m_tokens": billable(pl.max_horizontal(written - written_1h, pl.lit(0))),
+        "cache_write_1h_tokens": billable(written_1h),
+        "output_tokens": billable(pl.col("completion_tokens")),
+        "reasoning_tokens": billable(pl.col("reasoning")),
+        "input_audio_tokens": billable(pl.col("audio_in")),
+        "output_audio_tokens": billable(pl.col("audio_out")),
+        "tool_calls": pl.col("tool_calls"),
+        "latency_ms": milliseconds("event_time", "end_time"),
+        "first_token_ms": pl.when(stream).then(milliseconds("event_time", "first_token_time")),
+        "finish_reason": pl.col("finish_reason"),
+        "trace_id": pl.col("trace_id"),
+        "reported_cost": pl.col("response_cost"),
+        "saved_cache_cost": pl.when(hit).then(pl.col("saved_cache_cost")),
+    }
+
+
+LITELLM = Format(
+    name="litellm",
+    version=1,
+    layout=DatedKeys(
+        date_folder=re.compile(r"\d{4}-\d\d-\d\d"),
+        key_time=re.compile(
+            r"(?:^|/)(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)/(?:(?:time-|batch_)(?P<h>\d\d)-\d\d-\d\d[-_])?[^/]*$"
+        ),
+        day_prefix="%Y-%m-%d/",
+        hour_prefixes=("%Y-%m-%d/time-%H-", "%Y-%m-%d/batch_%H-"),
+    ),
+    fields={
+        "request_id": text("$.id"),
+        "event_time": instant("$.startTime"),
+        "end_time": instant("$.endTime"),
+        "first_token_time": instant("$.completionStartTime"),
+        "audited_table": text("$.table_name"),
+        "provider_name": text("$.custom_llm_provider"),
+        "model": text("$.model"),
+        "operation": text("$.call_type"),
+        "team": text("$.metadata.user_api_key_team_alias"),
+        "team_id": text("$.metadata.user_api_key_team_id"),
+        "project": text("$.metadata.user_api_key_project_id"),
+        "project_alias": text("$.metadata.user_api_key_project_alias"),
+        "user_id": text("$.metadata.user_api_key_user_id"),
+        "end_user": text("$.end_user"),
+        "api_key_id": text("$.metadata.user_api_key_hash"),
+        "tags": texts("$.request_tags"),
+        "service_tier": text("$.response.service_tier"),
+        "stream": flag("$.stream"),
+        "requested_stream": flag("$.model_parameters.stream"),
+        "batch_models": text("$.hidden_params.batch_models"),
+        "cache_hit": flag("$.cache_hit"),
+        "status": text("$.status"),
+        "error_code": text("$.error_information.error_code"),
+        "prompt_tokens": count("$.prompt_tokens"),
+        "completion_tokens": count("$.completion_tokens"),
+        "cached": count(f"{_USAGE}.prompt_tokens_details.cached_tokens"),
+        "cached_flat": count(f"{_USAGE}.cache_read_input_tokens"),
+        "written": count(f"{_USAGE}.prompt_tokens_details.cache_creation_tokens"),
+        "written_flat": count(f"{_USAGE}.cache_creation_input_tokens"),
+        "written_5m": count(f"{_USAGE}.prompt_tokens_details.cache_creation_token_details.ephemeral_5m_input_tokens"),
+        "written_1h": count(f"{_USAGE}.prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens"),
+        "reasoning": count(f"{_USAGE}.completion_tokens_details.reasoning_tokens"),
+        "audio_in": count(f"{_USAGE}.prompt_tokens_details.audio_tokens"),
+        "audio_out": count(f"{_USAGE}.completion_tokens_details.audio_tokens"),
+        "tool_calls": occurrences("$.response.choices[*].message.tool_calls[*].function"),
+        "finish_reason": text("$.response.choices[0].finish_reason"),
+        "trace_id": text("$.trace_id"),
+        "response_cost": money("$.response_cost"),
+        "saved_cache_cost": money("$.saved_cache_cost"),
+    },
+    columns=_columns,
+    prompt={"messages": "$.messages", "tools": "$.model_parameters.tools"},
+    redacted=("redacted-by-litellm", "default-message-value"),
+)

@@ -1,0 +1,62 @@
+"""``record``: the plain format for everything that has no exporter of its own; JSON lines, CSV or Parquet.
+
+``timestamp, service, model, input_tokens, output_tokens, cost, team, project`` and, optional, every other ``usage``
+column by its name. Token classes are disjoint: ``input_tokens`` never includes cache.
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from finops_pipeline.formats.format import HAS_USAGE, Field, Format, Kind, instant, money, text
+from finops_pipeline.formats.providers import provider_id, provider_of
+from finops_pipeline.mediation.layout import OpenLayout
+from finops_pipeline.schemas import COST, TOKEN_CLASSES, USAGE
+
+_NAMED_OTHERWISE = {"event_time", "raw_model", "reported_cost"}
+_OURS = {"raw_object", "raw_line", "usage_quality", "tags", "prefix_block_hashes", "prompt_fingerprint"}
+
+
+def _kind(dtype: pl.DataType | type[pl.DataType]) -> Kind:
+    if dtype == pl.Int64:
+        return Kind.COUNT
+    if dtype == COST:
+        return Kind.MONEY
+    return Kind.FLAG if dtype == pl.Boolean else Kind.TEXT
+
+
+_BY_NAME = {
+    c.name: Field(f"$.{c.name}", Kind.NUMBER if c.name.endswith("_ms") else _kind(c.dtype))
+    for c in USAGE.columns
+    if c.name not in _NAMED_OTHERWISE | _OURS
+}
+
+
+def _columns() -> Mapping[str, pl.Expr]:
+    by_name = {name: pl.col(name) for name in _BY_NAME}
+    failed = (pl.col("status") != "ok") | pl.col("error_code").is_not_null()
+    return by_name | {
+        "event_time": pl.col("timestamp"),
+        "provider": pl.coalesce(provider_id(pl.col("provider")), provider_of(pl.col("service"))),
+        "raw_model": pl.coalesce("model", "raw_model"),
+        "reported_cost": pl.coalesce("cost", "reported_cost"),
+        "status": pl.when(failed.fill_null(False)).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        HAS_USAGE: pl.any_horizontal(pl.col(*TOKEN_CLASSES).is_not_null()),
+    }
+
+
+RECORD = Format(
+    name="record",
+    version=1,
+    layout=OpenLayout(),
+    fields={
+        "timestamp": instant("$.timestamp"),
+        "model": text("$.model"),
+        "raw_model": text("$.raw_model"),
+        "cost": money("$.cost"),
+        "reported_cost": money("$.reported_cost"),
+        **_BY_NAME,
+    },
+    columns=_columns,
+    tables=True,
+)

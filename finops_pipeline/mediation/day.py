@@ -1,0 +1,336 @@
+"""Mediation of one source and day: list, read, deduplicate, account for every record, write.
+
+The tables that a day writes are ``usage``, ``ingest_objects``, ``quarantine`` and ``strays``; ``usage`` comes last, so
+that its input digest stands for all of them. Nothing is written unless the account balances.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import polars as pl
+
+from finops_pipeline.config.model import Config, Source
+from finops_pipeline.formats.format import Format
+from finops_pipeline.formats.registry import FORMATS
+from finops_pipeline.lake import Lake, Stamp
+from finops_pipeline.mediation.account import Account
+from finops_pipeline.mediation.buckets import OBJECT, OUTCOME, STRAY, Buckets, bucket_count
+from finops_pipeline.mediation.fingerprints import FingerprintKey
+from finops_pipeline.mediation.layout import Clock, Keys, Placed
+from finops_pipeline.mediation.objects import ObjectRef, ObjectStore, open_store
+from finops_pipeline.mediation.quarantine import quarantine_frame
+from finops_pipeline.mediation.reader import connect
+from finops_pipeline.mediation.reading import Reading, Rules
+from finops_pipeline.mediation.spool import Bounds, Fetched, spool
+from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS, USAGE
+
+READER_SHARE = 0.4
+"""Of ``limits.memory_mb``: what DuckDB may use. The rest is for frames, buckets and the interpreter."""
+
+COMPRESSED_GROWTH = 6
+"""Plain bytes a compressed byte of a log: measured 4 to 9; decides the number of buckets only."""
+
+
+@dataclass(frozen=True)
+class DayResult:
+    """What a day's mediation did.
+
+    Attributes:
+        changed: False where the inputs are those of the last run: nothing was read then.
+        objects, lines, records: What was read for the day, the neighbours' share included.
+        outcomes: What became of the records (``schemas.OUTCOMES``); they sum to ``records``.
+        stray_days: Days that were handed records by this run, and need a run of their own.
+        warnings: What a person should know, in sentences.
+    """
+
+    changed: bool
+    objects: int
+    lines: int
+    records: int
+    outcomes: dict[str, int]
+    stray_days: tuple[dt.date, ...]
+    warnings: tuple[str, ...]
+
+
+def mediate_day(
+    config: Config,
+    source: Source,
+    day: dt.date,
+    *,
+    lake: Lake,
+    run: str,
+    now: dt.datetime,
+    force: bool = False,
+) -> DayResult:
+    """Make ``usage`` of one source and day from its raw logs, unless its inputs have not changed.
+
+    Args:
+        config: The whole configuration.
+        source: The source to read.
+        day: The UTC day.
+        lake: Where the tables are.
+        run: Name of the run, kept in the files.
+        now: The present, UTC; records after it are quarantined.
+        force: Read and write even where the inputs have not changed.
+
+    Raises:
+        SourceError: the source cannot be listed or read.
+        ConservationError: the account does not balance; nothing is written.
+        LeaseHeldError: another run is writing this day.
+        LakeError: the lake cannot be written.
+    """
+    fmt, key = FORMATS[source.format], FingerprintKey.from_environment()
+    store = open_store(config, source, fmt.layout.base(source.uri))
+    keys, roots = survey(run, fmt.name, store, source.uri)
+    clock = clock_of(config, source)
+    placed = _distinct(keys.day_objects(store, day, clock, roots))
+    strays = _stray_files(lake, source.name, day)
+    digest = input_digest(config, source, fmt, key, [p.ref for p in placed], strays)
+    stamp = lake.stamp(USAGE, source=source.name, date=day)
+    if not force and stamp is not None and stamp.input_digest == digest:
+        return _unchanged(stamp.notes)
+    with lake.lease(USAGE, source=source.name, date=day), tempfile.TemporaryDirectory(prefix="finops-") as folder:
+        return _Day(config, source, day, lake, run, now, fmt, key).make(store, placed, strays, digest, Path(folder))
+
+
+def clock_of(config: Config, source: Source) -> Clock:
+    """How the source's keys tell time."""
+    return Clock(ZoneInfo(source.key_timezone), dt.timedelta(hours=config.grace_hours))
+
+
+def input_digest(
+    config: Config,
+    source: Source,
+    fmt: Format,
+    key: FingerprintKey,
+    refs: Iterable[ObjectRef],
+    strays: Mapping[str, str],
+) -> str:
+    """SHA-256 over all that the day's rows depend on: objects, strays, the source's config, format and schema."""
+    inputs = {
+        "objects": sorted((r.key, r.size, r.etag) for r in refs),
+        "strays": sorted(strays.items()),
+        "source": source.model_dump(mode="json", exclude={"cost_basis"}),
+        "grace_hours": config.grace_hours,
+        "start_date": str(config.start_date),
+        "limits": [config.limits.max_line_bytes, config.limits.max_inflate_ratio],
+        "privacy": [config.privacy.hash_user_ids, config.quarantine.keep_raw, key.id],
+        "format": [fmt.name, fmt.version],
+        "schemas": [t.version for t in (USAGE, INGEST_OBJECTS, QUARANTINE, STRAYS)],
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def days_with_fresh_strays(config: Config, lake: Lake) -> list[tuple[str, dt.date]]:
+    """Source and day of every stray file that the day's ``usage`` does not know yet, or knows otherwise."""
+    fresh = []
+    for source in config.sources:
+        for keys in lake.partitions(STRAYS, source=source.name):
+            day = dt.date.fromisoformat(keys["date"])
+            stamp = lake.stamp(USAGE, source=source.name, date=day)
+            if stamp is None or stamp.notes.get("strays", {}) != _stray_files(lake, source.name, day):
+                fresh.append((source.name, day))
+    return fresh
+
+
+@dataclass(frozen=True)
+class _Day:
+    """One day in the making; only there so that its settings need not travel through every call."""
+
+    config: Config
+    source: Source
+    day: dt.date
+    lake: Lake
+    run: str
+    now: dt.datetime
+    fmt: Format
+    key: FingerprintKey
+
+    def make(
+        self, store: ObjectStore, placed: list[Placed], strays: Mapping[str, str], digest: str, folder: Path
+    ) -> DayResult:
+        objects = [Fetched(p, own=p.own_day == self.day) for p in placed]
+        bounds = Bounds(self.config.limits.max_line_bytes, self.config.limits.max_inflate_ratio)
+        rules = Rules(
+            fmt=self.fmt,
+            key=self.key,
+            bounds=bounds,
+            start=self.config.start_date,
+            now=self.now,
+            hash_user_ids=self.config.privacy.hash_user_ids,
+            keep_raw=self.config.quarantine.keep_raw,
+        )
+        account = Account()
+        buckets = Buckets(folder / "buckets", bucket_count(_plain_bytes(placed)))
+        reading = Reading(_database(self.config.limits.memory_mb).cursor(), rules, objects, buckets, account)
+        (folder / "objects").mkdir()
+        for file in spool(store, objects, folder / "objects", bounds, tables=self.fmt.tables):
+            reading.read(file)
+        self._add_strays(strays, objects, buckets, account)
+        return self._write(objects, buckets, account, reading.quarantined, strays, digest)
+
+    def _add_strays(
+        self, strays: Mapping[str, str], objects: list[Fetched], buckets: Buckets, account: Account
+    ) -> None:
+        """Records that other days found and handed over; each file counts as one object more."""
+        for part, digest in sorted(strays.items()):
+            file = self.lake.path(STRAYS, part=part, source=self.source.name, date=self.day)
+            rows = pl.read_parquet(file, hive_partitioning=False)
+            ref = ObjectRef(f"strays/{part}", file.stat().st_size, digest[:32], self.now)
+            objects.append(Fetched(Placed(ref, self.day, None, None), own=True))
+            index = len(objects) - 1
+            buckets.add(rows.select(*USAGE.names, pl.lit(index, dtype=pl.Int32).alias(OBJECT)))
+            account.read(index, rows.height)
+
+    def _write(
+        self,
+        objects: list[Fetched],
+        buckets: Buckets,
+        account: Account,
+        quarantined: list[dict[str, object]],
+        strays: Mapping[str, str],
+        digest: str,
+    ) -> DayResult:
+        places = pl.DataFrame(
+            {
+                OBJECT: range(len(objects)),
+                "own": [f.own for f in objects],
+                "first_day": [f.placed.first_day for f in objects],
+                "last_day": [f.placed.last_day for f in objects],
+            },
+            schema={OBJECT: pl.Int32, "own": pl.Boolean, "first_day": pl.Date, "last_day": pl.Date},
+        )
+        strayed: list[pl.DataFrame] = []
+        name, day = self.source.name, self.day
+        with self.lake.writer(USAGE, Stamp(USAGE.version, digest, self.run), source=name, date=day) as append:
+            for rows in buckets.resolved(self.day, places):
+                account.count_rows(rows)
+                strayed.append(rows.filter(pl.col(OUTCOME) == STRAY).select(USAGE.names))
+                append(rows.filter(pl.col(OUTCOME) == "usage").select(USAGE.names))
+            ledger = account.balanced(objects)
+            stray_days = self._hand_over(strayed)
+            outcomes = {name: int(ledger.get_column(name).sum()) for name in OUTCOMES}
+            result = DayResult(
+                changed=True,
+                objects=len(objects),
+                lines=int(ledger.get_column("lines").sum()),
+                records=int(ledger.get_column("records").sum()),
+                outcomes=outcomes,
+                stray_days=stray_days,
+                warnings=self._warnings(objects, outcomes),
+            )
+            append.annotate(_notes(result) | {"strays": dict(strays)})
+            side = Stamp(INGEST_OBJECTS.version, digest, self.run)
+            self.lake.write(INGEST_OBJECTS, ledger, side, source=name, date=day)
+            self.lake.write(QUARANTINE, quarantine_frame(quarantined), side, source=name, date=day)
+        return result
+
+    def _hand_over(self, strayed: list[pl.DataFrame]) -> tuple[dt.date, ...]:
+        """Write this day's strays to their own days; the days whose strays are others than after the last run.
+
+        Where an earlier run handed over what is no stray any more, an empty file takes it back.
+        """
+        name, part = self.source.name, f"from-{self.day}"
+        strays = pl.concat([USAGE.empty(), *strayed])
+        by_day = dict.fromkeys(self._days_handed_to(part), USAGE.empty())
+        by_day.update((day, rows) for (day,), rows in strays.group_by(pl.col("event_time").dt.date()))
+        handed = []
+        for day, rows in sorted(by_day.items()):
+            digest = hashlib.sha256(rows.write_ndjson().encode()).hexdigest()
+            known = self.lake.stamp(STRAYS, part=part, source=name, date=day)
+            if known is None or known.input_digest != digest:
+                stamp = Stamp(STRAYS.version, digest, self.run)
+                self.lake.write(STRAYS, rows, stamp, part=part, source=name, date=day)
+                handed.append(day)
+        return tuple(handed)
+
+    def _days_handed_to(self, part: str) -> list[dt.date]:
+        files = self.lake.files(STRAYS, source=self.source.name)
+        return [dt.date.fromisoformat(f.parent.name.removeprefix("date=")) for f in files if f.stem == part]
+
+    def _warnings(self, objects: list[Fetched], outcomes: Mapping[str, int]) -> tuple[str, ...]:
+        told = []
+        undated = sum(f.placed.first_day is None and not f.placed.ref.key.startswith("strays/") for f in objects)
+        for number, text in (
+            (undated, "{} objects carry no date in their keys: they are read again for each day"),
+            (sum(f.state == "damaged" for f in objects), "{} objects are damaged: read up to the damage"),
+            (sum(f.state == "vanished" for f in objects), "{} objects vanished between listing and reading"),
+            (outcomes["quarantined"], "{} records are quarantined"),
+        ):
+            if number:
+                told.append(text.format(number))
+        if not any(f.own for f in objects) and self._had_objects():
+            told.append("no objects: the source has delivered before, and has nothing for this day")
+        return tuple(told)
+
+    def _had_objects(self) -> bool:
+        """Whether the source has ever delivered: the last few days that were run tell, without reading them all."""
+        days = [p for p in self.lake.partitions(USAGE, source=self.source.name) if p["date"] < str(self.day)]
+        stamps = (self.lake.stamp(USAGE, source=p["source"], date=p["date"]) for p in days[-7:])
+        return any(stamp is not None and stamp.notes.get("objects") for stamp in stamps)
+
+
+@lru_cache(maxsize=32)
+def survey(run: str, fmt: str, store: ObjectStore, uri: str) -> tuple[Keys, tuple[str, ...]]:
+    """How the source's keys tell time and which folders hold them: looked up once a run, since folders may be many."""
+    return FORMATS[fmt].layout.survey(store, uri)
+
+
+@lru_cache(maxsize=2)
+def _database(memory_mb: int) -> duckdb.DuckDBPyConnection:
+    """One in-memory database a process; each day works through a cursor of its own."""
+    return connect(int(memory_mb * READER_SHARE))
+
+
+def _distinct(placed: Iterable[Placed]) -> list[Placed]:
+    """Objects in order of their keys, each once, however many prefixes list it."""
+    return [p for _, p in sorted({p.ref.key: p for p in placed}.items())]
+
+
+def _stray_files(lake: Lake, source: str, day: dt.date) -> dict[str, str]:
+    """Files of strays that wait for a day: name → digest of their rows."""
+    found = {}
+    for file in lake.files(STRAYS, source=source, date=day):
+        stamp = lake.stamp_of(file)
+        if stamp is not None:
+            found[file.stem] = stamp.input_digest
+    return found
+
+
+def _plain_bytes(placed: Iterable[Placed]) -> int:
+    """About how many bytes the objects hold when inflated; from the listing, so that it is the same for each run."""
+    growth = {True: COMPRESSED_GROWTH, False: 1}
+    return sum(p.ref.size * growth[p.ref.key.endswith((".gz", ".zst", ".parquet"))] for p in placed)
+
+
+def _notes(result: DayResult) -> dict[str, object]:
+    return {
+        "objects": result.objects,
+        "lines": result.lines,
+        "records": result.records,
+        "outcomes": result.outcomes,
+        "stray_days": [str(day) for day in result.stray_days],
+        "warnings": list(result.warnings),
+    }
+
+
+def _unchanged(notes: Mapping[str, Any]) -> DayResult:
+    """What the run that made the day said of it."""
+    return DayResult(
+        changed=False,
+        objects=notes["objects"],
+        lines=notes["lines"],
+        records=notes["records"],
+        outcomes=notes["outcomes"],
+        stray_days=tuple(dt.date.fromisoformat(day) for day in notes["stray_days"]),
+        warnings=tuple(notes["warnings"]),
+    )

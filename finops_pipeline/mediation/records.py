@@ -1,0 +1,93 @@
+"""Typed fields to ``usage`` rows: the rules that hold for every format.
+
+Which classes are null and which are zero, ids for records without one, times out of range, and what makes a record no
+usage at all (FORMATS: "Null or zero"). The formats' own rules stand in their modules.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+
+import polars as pl
+
+from finops_pipeline.formats.format import HAS_USAGE, NOT_USAGE, Format, Kind
+from finops_pipeline.mediation.casts import DEFECT
+from finops_pipeline.mediation.fingerprints import FingerprintKey
+from finops_pipeline.schemas import TOKEN_CLASSES, TOKEN_PARTS, USAGE
+
+CLOCK_SKEW = dt.timedelta(hours=1)
+"""A record may be this far ahead of our own clock before its time counts as wrong."""
+
+_ZERO_IN_USAGE = (*TOKEN_CLASSES, *TOKEN_PARTS, "web_searches", "tool_calls")
+_MEASURED = ("latency_ms", "first_token_ms")
+
+
+def usage_rows(frame: pl.DataFrame, fmt: Format, *, start: dt.date, now: dt.datetime) -> pl.DataFrame:
+    """The ``usage`` columns of typed records, with ``defect`` (why a record is none) and ``not_usage``.
+
+    Args:
+        frame: Typed fields with ``defect``, ``raw_object``, ``raw_line`` and ``prompt_fingerprint``.
+        fmt: The format that they came in.
+        start: First day of the lake; earlier records are defects.
+        now: Later records are defects too.
+    """
+    exprs: Mapping[str, pl.Expr] = fmt.columns()
+    dtypes = USAGE.schema
+    given = frame.select(
+        *(expr.alias(name) for name, expr in exprs.items() if name in (HAS_USAGE, NOT_USAGE)),
+        *(_as(expr, name, dtypes[name]) for name, expr in exprs.items() if name in dtypes),
+        *(pl.col(name) for name in ("raw_object", "raw_line", "prompt_fingerprint", DEFECT)),
+    )
+    missing = [c for c in USAGE.columns if c.name not in given.columns]
+    given = given.with_columns(pl.lit(None, dtype=c.dtype).alias(c.name) for c in missing)
+    if NOT_USAGE not in given.columns:
+        given = given.with_columns(pl.lit(False).alias(NOT_USAGE))
+    has_usage, failed = pl.col(HAS_USAGE), pl.col("status") == "error"
+    return given.with_columns(
+        pl.col("request_id").fill_null(pl.format("{}#{}", "raw_object", "raw_line")),
+        pl.col("batch").fill_null(False),
+        pl.col("request_count").fill_null(1),
+        pl.col(NOT_USAGE).fill_null(False),
+        # A usage block names what there was; a failed call without one used nothing; all else is unknown.
+        *(pl.when(has_usage | failed).then(pl.col(name).fill_null(0)).alias(name) for name in _ZERO_IN_USAGE),
+        pl.when(has_usage | failed).then(pl.lit("reported")).otherwise(pl.lit("missing")).alias("usage_quality"),
+        *(pl.when(pl.col(name) >= 0).then(pl.col(name)).alias(name) for name in _MEASURED),
+        pl.coalesce(DEFECT, _time_defect(fmt, start, now)).alias(DEFECT),
+    ).select(*USAGE.names, DEFECT, NOT_USAGE)
+
+
+def _as(expr: pl.Expr, name: str, dtype: pl.DataType) -> pl.Expr:
+    if name in _MEASURED:
+        return expr.cast(pl.Float64).round(0).cast(pl.Int64, strict=False).alias(name)
+    return expr.cast(dtype).alias(name)
+
+
+def _time_defect(fmt: Format, start: dt.date, now: dt.datetime) -> pl.Expr:
+    time = pl.col("event_time")
+    path = next(f.path for f in fmt.fields.values() if f.kind is Kind.INSTANT)
+    shown = time.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    first = dt.datetime.combine(start, dt.time(), dt.UTC)
+    return (
+        pl.when(time.is_null())
+        .then(pl.lit(f"{path}: no time"))
+        .when(time < first)
+        .then(pl.format(f"time_out_of_range: {{}} is before start_date {start}", shown))
+        .when(time > now + CLOCK_SKEW)
+        .then(pl.format("time_out_of_range: {} is in the future", shown))
+    )
+
+
+def without_user_ids(frame: pl.DataFrame, key: FingerprintKey) -> pl.DataFrame:
+    """User ids, end users and the session part of principals as keyed hashes (``privacy.hash_user_ids``)."""
+    session = pl.col("principal").str.extract(r"([^/:]+)$")
+    frame = frame.with_columns(session.alias("_session"))
+    hashed = []
+    for name in ("user_id", "end_user", "_session"):
+        known = key.hashes(frame.get_column(name).drop_nulls().unique().to_list())
+        hashed.append(pl.col(name).replace_strict(known, return_dtype=pl.String).alias(name))
+    return (
+        frame.with_columns(hashed)
+        .with_columns(
+            pl.concat_str(pl.col("principal").str.extract(r"^(.*[/:])[^/:]+$"), "_session").alias("principal")
+        )
+        .drop("_session")
+    )
