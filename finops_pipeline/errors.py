@@ -21,6 +21,10 @@ class SourceError(FinopsError):
     """A source of raw logs cannot be listed or read: wrong bucket, no credentials, no network."""
 
 
+class MemoryLimitError(FinopsError):
+    """Reading needs more memory than ``limits.memory_mb`` allows."""
+
+
 class LakeError(FinopsError):
     """The lake cannot be read or written."""
 
@@ -47,3 +51,7 @@ class PriceBookError(FinopsError):
 
 class PartitionsFailedError(FinopsError):
     """Some partitions of a range failed; the others are written."""
+
+
+class DeliveryError(FinopsError):
+    """A message cannot be delivered; it is not recorded as sent, so a later run tries again."""

@@ -33,7 +33,7 @@ from finops_pipeline.mediation.reading import Reading, Rules
 from finops_pipeline.mediation.spool import Bounds, Fetched, spool
 from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS, USAGE
 
-READER_SHARE = 0.4
+READER_SHARE = 0.6
 """Of ``limits.memory_mb``: what DuckDB may use. The rest is for frames, buckets and the interpreter."""
 
 COMPRESSED_GROWTH = 6

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 CONNECTIONS = 16
 """Parallel connections to one endpoint; boto3 is bound by the interpreter's lock beyond about eight threads."""
 
+REQUEST_TRIES = 5
+"""boto3's standard mode: throttling, 5xx and connections that fail are tried again with backoff."""
+
 BODY_TRIES = 4
 """boto3 retries requests, not bodies that break off: those are fetched again this often."""
 
@@ -242,7 +245,7 @@ def _client(_pid: int, _environment: tuple[tuple[str, str], ...]) -> "S3Client":
     return boto3.session.Session().client(
         "s3",
         config=BotoConfig(
-            retries={"mode": "standard", "max_attempts": 5},
+            retries={"mode": "standard", "total_max_attempts": REQUEST_TRIES},
             max_pool_connections=CONNECTIONS,
             connect_timeout=10,
             read_timeout=60,

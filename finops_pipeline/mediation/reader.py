@@ -12,7 +12,8 @@ from typing import Literal
 import duckdb
 import polars as pl
 
-from finops_pipeline.formats.format import Format, Kind
+from finops_pipeline.errors import MemoryLimitError
+from finops_pipeline.formats.format import Field, Format, Kind
 from finops_pipeline.mediation.fingerprints import FINGERPRINT_HEX, FingerprintKey
 
 Compression = Literal["none", "gzip", "zstd"]
@@ -22,7 +23,7 @@ BATCH_ROWS = 61_440
 
 FILE, LINE, IS_RECORD, FINGERPRINT = "file", "raw_line", "is_record", "prompt_fingerprint"
 
-_ABSENT = "('null', '\"\"', '[]', '{}')"
+_ABSENT = "('', '[]', '{}')"
 
 
 class UnreadableError(Exception):
@@ -53,37 +54,30 @@ def read_json_lines(
     """Each non-blank line of the files, in file and line order.
 
     Yields frames with ``file`` (path as given), ``raw_line`` (from 1 in each file, blank lines not counted),
-    ``is_record`` (the line is one JSON object), ``prompt_fingerprint`` and the format's fields as texts
-    (List(String) for texts, Int64 for occurrences).
+    ``is_record`` (the line is one JSON object within the limit), ``prompt_fingerprint`` and the format's fields as
+    texts (List(String) for texts, Int64 for occurrences).
 
     Raises:
         UnreadableError: as its docstring says.
     """
-    sources = (
-        f"read_ndjson_objects({_list(files)}, format='newline_delimited', ignore_errors=true, filename=true, "
-        f"maximum_object_size={max_line_bytes}, compression='{compression}')"
-    )
-    plain = [name for name, f in fmt.fields.items() if f.kind not in (Kind.TEXTS, Kind.OCCURRENCES)]
-    paths = ", ".join(_quoted(fmt.fields[name].path) for name in plain)
-    listed = [
-        f"TRY_CAST(json_extract(json, {_quoted(f.path)}) AS VARCHAR[]) AS {_name(name)}"
-        for name, f in fmt.fields.items()
-        if f.kind is Kind.TEXTS
-    ] + [
-        f"len(json_extract(json, {_quoted(f.path)})) AS {_name(name)}"
-        for name, f in fmt.fields.items()
-        if f.kind is Kind.OCCURRENCES
+    paths = [*fmt.prompt.values(), *(_container(f) for f in fmt.fields.values())]
+    columns = [
+        f"{_column(f, f'texts[{i}]')} AS {_name(name)}"
+        for i, (name, f) in enumerate(fmt.fields.items(), start=len(fmt.prompt) + 1)
     ]
-    columns = [f"texts[{i}] AS {_name(name)}" for i, name in enumerate(plain, start=1)]
-    columns += [_name(n) for n, f in fmt.fields.items() if f.kind in (Kind.TEXTS, Kind.OCCURRENCES)]
+    # One call takes every path: each further JSON function would parse the whole line again, into memory of its own.
     query = f"""
-        SELECT filename AS {FILE}, is_record AS {IS_RECORD}, {_hash("prompt", key)} AS {FINGERPRINT},
+        SELECT filename AS {FILE}, is_record AS {IS_RECORD}, {_hash(_prompt(fmt), key)} AS {FINGERPRINT},
                {", ".join(columns)}
         FROM (
-            SELECT filename, coalesce(json_type(json) = 'OBJECT', false) AS is_record,
-                   {_prompt(fmt)} AS prompt,
-                   {", ".join([f"json_extract_string(json, [{paths}]) AS texts", *listed])}
-            FROM {sources}
+            SELECT filename,
+                   coalesce(starts_with(json::VARCHAR, '{{') AND strlen(json::VARCHAR) <= {max_line_bytes}, false)
+                       AS is_record,
+                   json_extract_string(json, [{", ".join(map(_quoted, paths))}]) AS texts
+            FROM read_ndjson_objects(
+                {_list(files)}, format='newline_delimited', ignore_errors=true, filename=true,
+                maximum_object_size={max_line_bytes}, compression='{compression}'
+            )
         )"""  # noqa: S608 (paths of our own temporary files, JSON paths of our own format modules)
     yield from _numbered(_frames(database, query))
 
@@ -112,6 +106,11 @@ def _frames(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[pl.Data
             frame = pl.from_arrow(batch)
             assert isinstance(frame, pl.DataFrame)
             yield frame
+    except duckdb.OutOfMemoryException as error:
+        raise MemoryLimitError(
+            "the reader ran out of its share of memory: raise limits.memory_mb, or lower limits.max_line_bytes, "
+            "in finops.yaml"
+        ) from error
     except (duckdb.Error, OSError) as error:
         raise UnreadableError(str(error)) from error
 
@@ -129,24 +128,44 @@ def _numbered(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         yield numbered
 
 
+def _container(field: Field) -> str:
+    """The path that is taken from the line: with wildcards, only what stands before the first."""
+    return field.path.partition("[*]")[0]
+
+
+def _column(field: Field, taken: str) -> str:
+    """SQL for a field from the text of its container."""
+    match field.kind:
+        case Kind.TEXTS:
+            return f"TRY_CAST(TRY_CAST({taken} AS JSON) AS VARCHAR[])"
+        case Kind.OCCURRENCES:
+            inner = _quoted("$" + field.path.removeprefix(_container(field)))
+            return f"len(json_extract(TRY_CAST({taken} AS JSON), {inner}))"
+    return taken
+
+
 def _prompt(fmt: Format) -> str:
     """SQL for the prompt's canonical text: its members in order, each under its name; null where all are absent."""
     if not fmt.prompt:
         return "NULL::VARCHAR"
     members = [
-        f"CASE WHEN coalesce(json_extract(json, {_quoted(path)})::VARCHAR, 'null') NOT IN {_ABSENT} "
-        f"THEN {_quoted(label + '=')} || json_extract(json, {_quoted(path)})::VARCHAR || chr(10) ELSE '' END"
-        for label, path in fmt.prompt.items()
+        f"CASE WHEN coalesce(texts[{i}], '') IN {_ABSENT} THEN '' "
+        f"ELSE {_quoted(label + '=')} || texts[{i}] || chr(10) END"
+        for i, label in enumerate(fmt.prompt, start=1)
     ]
     whole = f"nullif({' || '.join(members)}, '')"
     for marker in fmt.redacted:
-        whole = f"CASE WHEN contains({whole}, {_quoted(chr(34) + marker + chr(34))}) THEN NULL ELSE {whole} END"
+        given = " OR ".join(
+            f"contains(texts[{i}], {_quoted(chr(34) + marker + chr(34))}) OR texts[{i}] = {_quoted(marker)}"
+            for i in range(1, len(fmt.prompt) + 1)
+        )
+        whole = f"CASE WHEN {given} THEN NULL ELSE {whole} END"
     return whole
 
 
-def _hash(column: str, key: FingerprintKey) -> str:
-    """SQL for HMAC-SHA256 (RFC 2104) of a text column, its first 128 bits as hex."""
-    inner = f"unhex(sha256(unhex('{key.inner_pad.hex()}') || encode({column})))"
+def _hash(text: str, key: FingerprintKey) -> str:
+    """SQL for HMAC-SHA256 (RFC 2104) of a text, its first 128 bits as hex."""
+    inner = f"unhex(sha256(unhex('{key.inner_pad.hex()}') || encode({text})))"
     return f"substr(sha256(unhex('{key.outer_pad.hex()}') || {inner}), 1, {FINGERPRINT_HEX})"
 
 

@@ -16,7 +16,7 @@ from finops_pipeline.mediation.fingerprints import FingerprintKey
 from finops_pipeline.mediation.quarantine import entry, lines_at, reason_of
 from finops_pipeline.mediation.reader import IS_RECORD, LINE, UnreadableError, read_json_lines, read_parquet
 from finops_pipeline.mediation.records import usage_rows, without_user_ids
-from finops_pipeline.mediation.spool import Bounds, Fetched, Spooled, alone
+from finops_pipeline.mediation.spool import Bounds, Fetched, Spooled, alone, overlong
 from finops_pipeline.mediation.tables import read_csv
 from finops_pipeline.schemas import USAGE
 
@@ -192,6 +192,8 @@ class Reading:
                 wanted[line] = (index, number, reason)
         for line, raw in lines_at(file, wanted):
             index, number, reason = wanted.pop(line)
+            if len(raw) > self.rules.bounds.max_line_bytes:
+                reason = overlong(len(raw))
             self._bad(index, number, reason or reason_of(raw), raw)
         if wanted:
             raise ConservationError(

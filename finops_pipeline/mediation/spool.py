@@ -4,6 +4,7 @@ A day of one-request objects is a hundred thousand files of one line: joined, th
 file came from which object is kept here, so that everything downstream speaks of objects and their own lines.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -64,7 +65,6 @@ class Spooled:
         compression: How it is compressed.
         objects: Indexes of the objects in it, in order.
         starts: First line of each object, from 1.
-        offsets: First byte of each object (joined files only).
         lines: Lines in the file; None where nobody has counted them.
     """
 
@@ -72,7 +72,6 @@ class Spooled:
     compression: Compression
     objects: list[int]
     starts: list[int]
-    offsets: list[int]
     lines: int | None
     encoding: str = "jsonl"
 
@@ -100,8 +99,7 @@ def spool(
     """
     small = [i for i, f in enumerate(fetched) if f.placed.ref.size <= SMALL]
     large = [i for i, f in enumerate(fetched) if f.placed.ref.size > SMALL]
-    join = _Join(folder, bounds)
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool, contextlib.closing(_Join(folder, bounds)) as join:
         for window in _windows(small, fetched):
             bodies = pool.map(lambda i: _fetch(store, fetched[i]), window)
             for i, body in zip(window, bodies, strict=True):
@@ -116,9 +114,8 @@ def spool(
                     yield alone(path, i, fetched[i], bounds)
                 if join.size >= JOINED:
                     yield join.finish()
-                    join = _Join(folder, bounds)
-    if join.objects:
-        yield join.finish()
+        if join.objects:
+            yield join.finish()
     for i in large:
         path = folder / f"{i}.raw"
         try:
@@ -130,7 +127,7 @@ def spool(
             head = file.read(64)
         fetched[i].encoding = encoding_of(fetched[i].placed.ref.key, head) if tables else "jsonl"
         if fetched[i].encoding == "jsonl" and not begins_with_bom(path):
-            yield Spooled(path, compression_of(head), [i], [1], [0], None)
+            yield Spooled(path, compression_of(head), [i], [1], None)
         else:
             yield alone(path, i, fetched[i], bounds)
 
@@ -151,7 +148,7 @@ def alone(path: Path, index: int, fetched: Fetched, bounds: Bounds) -> Spooled:
     This is also the way back when the reader refuses an object: what it yields, the reader can read.
     """
     if fetched.encoding == "parquet":
-        return Spooled(path, "none", [index], [1], [0], None, "parquet")
+        return Spooled(path, "none", [index], [1], None, "parquet")
     damage = Damage()
     plain = path.with_suffix(".plain")
     with path.open("rb") as source, plain.open("wb") as target:
@@ -165,7 +162,12 @@ def alone(path: Path, index: int, fetched: Fetched, bounds: Bounds) -> Spooled:
         if lines is None:  # a table that breaks off: what its reader finds is kept, and the rest told as one record
             fetched.holes[0] = (None, None, damage.reason)
     path.unlink()
-    return Spooled(plain, "none", [index], [1], [0], count, fetched.encoding)
+    return Spooled(plain, "none", [index], [1], count, fetched.encoding)
+
+
+def overlong(length: int) -> str:
+    """The reason for a line that is longer than the limit."""
+    return f"a line of {length} bytes, over limits.max_line_bytes"
 
 
 class _Lines:
@@ -199,7 +201,7 @@ class _Lines:
         if not self._blank:
             self.count += 1
             if self._length > self._bounds.max_line_bytes:
-                self._hole(f"a line of {self._length} bytes, over limits.max_line_bytes")
+                self._hole(overlong(self._length))
             else:
                 self._target.write(b"".join(self._pieces) + b"\n")
         self._pieces, self._length, self._hash, self._blank = [], 0, hashlib.sha256(), True
@@ -219,22 +221,32 @@ class _Lines:
 
 
 class _Join:
-    """A joined file in the making."""
+    """Joined files, one after the other."""
 
     def __init__(self, folder: Path, bounds: Bounds) -> None:
-        handle, name = tempfile.mkstemp(suffix=".jsonl", dir=folder)
-        self._file, self._path, self._bounds = os.fdopen(handle, "wb"), Path(name), bounds
+        self._folder, self._bounds = folder, bounds
+        self._file: BinaryIO | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.close()
         self.objects: list[int] = []
-        self._starts: list[int] = []
-        self._offsets: list[int] = []
-        self._lines = 0
         self.size = 0
+        self._starts: list[int] = []
+        self._lines = 0
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def add(self, index: int, fetched: Fetched, body: bytes) -> None:
+        if self._file is None:
+            handle, name = tempfile.mkstemp(suffix=".jsonl", dir=self._folder)
+            self._file, self._path = os.fdopen(handle, "wb"), Path(name)
         plain, damage = inflate(body, self._bounds.max_inflate_ratio)
         self.objects.append(index)
         self._starts.append(self._lines + 1)
-        self._offsets.append(self.size)
         if damage:
             fetched.state = "damaged"
         if damage or len(plain) > self._bounds.max_line_bytes:
@@ -250,8 +262,10 @@ class _Join:
         self.size += len(plain)
 
     def finish(self) -> Spooled:
-        self._file.close()
-        return Spooled(self._path, "none", self.objects, self._starts, self._offsets, self._lines)
+        """The file so far; the next object begins another."""
+        done = Spooled(self._path, "none", self.objects, self._starts, self._lines)
+        self._begin()
+        return done
 
 
 def _fetch(store: ObjectStore, fetched: Fetched) -> bytes | None:

@@ -1,0 +1,75 @@
+"""What many tests need: a config in a folder of its own, a lake, raw logs, and mediation of a day."""
+
+import datetime as dt
+import gzip
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finops_pipeline.config.model import Config
+from finops_pipeline.lake import Lake
+
+DAY = dt.date(2026, 10, 5)
+NOW = dt.datetime(2026, 11, 2, 2, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., Config]:
+    """``config(format="bedrock", uri=…)``: one source named ``logs``; further keys by ``extra``."""
+
+    def make(
+        *, format: str = "record", uri: str = "logs", extra: dict[str, Any] | None = None, **source: Any
+    ) -> Config:
+        (tmp_path / "logs").mkdir(exist_ok=True)
+        return Config.model_validate(
+            {
+                "lake": "lake",
+                "start_date": "2026-01-01",
+                "sources": [{"name": "logs", "format": format, "uri": uri, **source}],
+                **(extra or {}),
+            }
+        ).located(tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Callable[..., Path]:
+    """``put(key, lines)``: write an object below ``logs``; lines are records or raw bytes, gzip where asked."""
+
+    def write(key: str, lines: Iterable[dict[str, Any] | bytes] | bytes, *, compress: bool = False) -> Path:
+        path = tmp_path / "logs" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(lines, bytes):
+            body = lines
+        else:
+            body = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines) + b"\n"
+        path.write_bytes(gzip.compress(body) if compress else body)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def record() -> Callable[..., dict[str, Any]]:
+    """``record(id="a", at="2026-10-05T08:00:00Z", …)``: one call in the plain format."""
+
+    def make(id: str | None = "a", at: str = "2026-10-05T08:00:00Z", **fields: Any) -> dict[str, Any]:
+        call = {
+            "timestamp": at,
+            "service": "OpenAI API",
+            "model": "gpt-4o-mini",
+            "input_tokens": 10,
+            "output_tokens": 2,
+        }
+        return call | ({"request_id": id} if id is not None else {}) | fields
+
+    return make
