@@ -1,0 +1,98 @@
+"""A statement as JSON and back, exact to the last digit, and the digest of what it says.
+
+The lines are not in the JSON: they are rows of the ``chargeback`` table.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from finops_pipeline.chargeback.statement import Completeness, PreviousMonth, Statement
+from finops_pipeline.schemas import TOTAL
+
+_NOT_CONTENT = ("made_at", "replaces")
+"""When it was made and which revision went before change with every run; what the statement says does not."""
+
+
+def encode(statement: Statement) -> dict[str, Any]:
+    """Everything but lines and revision, as JSON values: amounts as text, days in ISO 8601."""
+    completeness, previous = statement.completeness, statement.previous
+    return {
+        "month": statement.month,
+        "made_at": statement.made_at.isoformat(),
+        "days": [[day.isoformat(), _text(cost)] for day, cost in statement.days.iter_rows()],
+        "completeness": {
+            "expected_days": [day.isoformat() for day in completeness.expected_days],
+            "missing_days": [day.isoformat() for day in completeness.missing_days],
+            "partial_days": [[day.isoformat(), list(sources)] for day, sources in completeness.partial_days],
+            "sources": list(completeness.sources),
+        },
+        "outcomes": dict(statement.outcomes),
+        "lines_read": statement.lines_read,
+        "book_versions": list(statement.book_versions),
+        "previous": None
+        if previous is None
+        else {
+            "month": previous.month,
+            "total": str(previous.total),
+            "by_team": [[team, str(amount)] for team, amount in previous.by_team.items()],
+            "incomplete": previous.incomplete,
+        },
+        "replaces": _text(statement.replaces),
+        "currency": statement.currency,
+    }
+
+
+def decode(content: Mapping[str, Any], *, revision: int, lines: pl.DataFrame) -> Statement:
+    """The statement that ``encode`` was given."""
+    completeness, previous = content["completeness"], content["previous"]
+    days = [(dt.date.fromisoformat(day), _amount(cost)) for day, cost in content["days"]]
+    return Statement(
+        month=content["month"],
+        revision=revision,
+        made_at=dt.datetime.fromisoformat(content["made_at"]),
+        lines=lines,
+        days=pl.DataFrame(days, schema={"date": pl.Date, "cost": TOTAL}, orient="row"),
+        completeness=Completeness(
+            expected_days=tuple(map(dt.date.fromisoformat, completeness["expected_days"])),
+            missing_days=tuple(map(dt.date.fromisoformat, completeness["missing_days"])),
+            partial_days=tuple(
+                (dt.date.fromisoformat(day), tuple(sources)) for day, sources in completeness["partial_days"]
+            ),
+            sources=tuple(completeness["sources"]),
+        ),
+        outcomes=dict(content["outcomes"]),
+        lines_read=content["lines_read"],
+        book_versions=tuple(content["book_versions"]),
+        previous=None
+        if previous is None
+        else PreviousMonth(
+            month=previous["month"],
+            total=Decimal(previous["total"]),
+            by_team={team: Decimal(amount) for team, amount in previous["by_team"]},
+            incomplete=previous["incomplete"],
+        ),
+        replaces=_amount(content["replaces"]),
+        currency=content["currency"],
+    )
+
+
+def content_digest(statement: Statement) -> str:
+    """SHA-256 over what the statement says: equal digests are the same statement, whenever and however often made."""
+    said = {name: value for name, value in encode(statement).items() if name not in _NOT_CONTENT}
+    lines = [[str(value) if isinstance(value, Decimal) else value for value in row] for row in statement.lines.rows()]
+    canonical = json.dumps([said, statement.lines.columns, lines], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -1,0 +1,88 @@
+"""The revisions of each month's statement in the lake: immutable, numbered from 1, a new one only for new content.
+
+A revision is its Parquet file: the lines as rows, the rest of the statement in the file's notes. A folder without the
+file is what a crash left behind; it belongs to nobody, and the next run writes that revision into it, so that the
+numbers have no gaps.
+"""
+
+import dataclasses
+import datetime as dt
+
+from finops_pipeline.chargeback.encoding import content_digest, decode, encode
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement, days_of
+from finops_pipeline.errors import LakeError
+from finops_pipeline.lake import Lake, Stamp
+from finops_pipeline.schemas import CHARGEBACK
+
+
+def latest_revision(lake: Lake, month: str) -> int | None:
+    """Number of the month's latest statement; None where it has none."""
+    return max((int(keys["revision"]) for keys in lake.partitions(CHARGEBACK, month=month)), default=None)
+
+
+def publish(lake: Lake, draft: Statement, *, run: str, input_digest: str | None = None) -> tuple[int, bool]:
+    """Keep ``draft`` as the month's next revision, unless the latest one says the same.
+
+    Args:
+        lake: Where the revisions are.
+        draft: A statement that is not published; its own ``revision`` and ``replaces`` are not looked at.
+        run: The run that made it.
+        input_digest: Digest of what it was made from, for the unchanged check; the content's own digest by default.
+
+    Returns:
+        The revision that says what the draft says, and whether it is new.
+
+    Raises:
+        LeaseHeldError: another live run is publishing the same month.
+    """
+    digest = content_digest(draft)
+    while True:
+        latest = latest_revision(lake, draft.month)
+        published = None if latest is None else load_statement(lake, draft.month, latest)
+        if published is not None and content_digest(published) == digest:
+            return published.revision, False
+        revision = 1 if latest is None else latest + 1
+        with lake.lease(CHARGEBACK, month=draft.month, revision=revision):
+            if lake.path(CHARGEBACK, month=draft.month, revision=revision).exists():
+                continue  # another run was faster: its statement may say the same
+            next_statement = dataclasses.replace(
+                draft, revision=revision, replaces=None if published is None else published.total
+            )
+            stamp = Stamp(CHARGEBACK.version, input_digest or digest, run, {"statement": encode(next_statement)})
+            lake.write(CHARGEBACK, next_statement.lines, stamp, month=draft.month, revision=revision)
+            return revision, True
+
+
+def load_statement(lake: Lake, month: str, revision: int | None = None) -> Statement:
+    """A published statement, whole and exact; the latest revision by default.
+
+    Raises:
+        LakeError: there is no such statement.
+    """
+    wanted = latest_revision(lake, month) if revision is None else revision
+    stamp = None if wanted is None else lake.stamp(CHARGEBACK, month=month, revision=wanted)
+    if wanted is None or stamp is None:
+        which = f"statement of {month}" if revision is None else f"revision {revision} of the statement of {month}"
+        raise LakeError(
+            f"{lake.folder(CHARGEBACK, month=month)}: there is no {which}. Make it with: finops run --month {month}"
+        )
+    lines = lake.scan(CHARGEBACK, month=month, revision=wanted).select(CHARGEBACK.names).collect()
+    content = stamp.notes.get("statement")
+    if not isinstance(content, dict):
+        file = lake.path(CHARGEBACK, month=month, revision=wanted)
+        raise LakeError(f"{file}: the file's notes hold no statement. Restore it from a backup.")
+    return decode(content, revision=wanted, lines=lines)
+
+
+def previous_month(lake: Lake, month: str) -> PreviousMonth | None:
+    """The month before ``month`` as its latest statement has it; None where there is none."""
+    before = (days_of(month)[0] - dt.timedelta(days=1)).strftime("%Y-%m")
+    if latest_revision(lake, before) is None:
+        return None
+    statement = load_statement(lake, before)
+    return PreviousMonth(
+        month=before,
+        total=statement.total,
+        by_team={total.team: total.amount for total in statement.team_totals if total.amount},
+        incomplete=statement.incomplete,
+    )

@@ -1,0 +1,285 @@
+"""The month's statement as one value: everything that its page, its mail and its files show derives from here.
+
+Pure: how a statement is kept is in ``revisions``, how it looks in ``reports``.
+"""
+
+import calendar
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+import polars as pl
+
+from finops_pipeline.chargeback.lines import statement_lines
+from finops_pipeline.config.model import Team
+from finops_pipeline.schemas import TOTAL
+
+DRAFT = 0
+"""The revision of a statement that is not published."""
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """What the month should hold, and what it lacks.
+
+    Attributes:
+        expected_days: Days that the month should have: all of it, from the config's start date on.
+        missing_days: Days among them without any costs: not run yet, or failed.
+        partial_days: Days that went on without some sources, with the names of these.
+        sources: The sources of the config.
+    """
+
+    expected_days: tuple[dt.date, ...]
+    missing_days: tuple[dt.date, ...]
+    partial_days: tuple[tuple[dt.date, tuple[str, ...]], ...]
+    sources: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing_days and not self.partial_days
+
+
+@dataclass(frozen=True)
+class PreviousMonth:
+    """The month before, as its latest statement has it.
+
+    Attributes:
+        month: Such as ``2026-09``.
+        total: What was charged.
+        by_team: Amount of each team; None is the unallocated.
+        incomplete: Whether that statement lacked days or sources, so that the comparison limps.
+    """
+
+    month: str
+    total: Decimal
+    by_team: Mapping[str | None, Decimal]
+    incomplete: bool
+
+
+@dataclass(frozen=True)
+class TeamTotal:
+    """What one team is charged. The unallocated (``team`` None) is one of them.
+
+    Attributes:
+        cost_centers: Amount of each cost centre; None where there is none.
+        share: Part of the statement's total; None where the total is zero.
+        change: Against the previous month; None where that is unknown.
+    """
+
+    team: str | None
+    amount: Decimal
+    cost_centers: tuple[tuple[str | None, Decimal], ...]
+    share: Decimal | None
+    change: Decimal | None
+    requests: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class UnpricedModel:
+    """A model that some calls have no price for; ``teams`` are those that called it (None: unallocated)."""
+
+    model: str | None
+    requests: int
+    tokens: int
+    teams: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """A month's statement.
+
+    Attributes:
+        month: Such as ``2026-10``; a calendar month in UTC.
+        revision: From 1; ``DRAFT`` until it is published.
+        made_at: When it was made, UTC.
+        lines: ``chargeback`` rows.
+        days: ``date``, and ``cost`` in USD: null where the day is missing.
+        outcomes: What became of the records that were read, by the names of ``schemas.OUTCOMES``.
+        lines_read: Lines of raw logs that were read.
+        book_versions: Price books that priced the month.
+        previous: The month before; None where it has no statement.
+        replaces: Total of the revision before; None on the first.
+    """
+
+    month: str
+    revision: int
+    made_at: dt.datetime
+    lines: pl.DataFrame
+    days: pl.DataFrame
+    completeness: Completeness
+    outcomes: Mapping[str, int]
+    lines_read: int
+    book_versions: tuple[str, ...]
+    previous: PreviousMonth | None
+    replaces: Decimal | None
+    currency: str
+
+    @property
+    def first_day(self) -> dt.date:
+        return days_of(self.month)[0]
+
+    @property
+    def last_day(self) -> dt.date:
+        return days_of(self.month)[-1]
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether days or sources are missing."""
+        return not self.completeness.complete
+
+    @cached_property
+    def total(self) -> Decimal:
+        """What is charged in all, in whole cents."""
+        return sum(self.lines.get_column("amount"), Decimal("0.00"))
+
+    @cached_property
+    def requests(self) -> int:
+        return int(self.lines.get_column("requests").sum())
+
+    @cached_property
+    def tokens(self) -> int:
+        return int(self.lines.get_column("tokens").sum())
+
+    @property
+    def change(self) -> Decimal | None:
+        """Against the previous month, in USD; None where that is unknown."""
+        return None if self.previous is None else self.total - self.previous.total
+
+    @property
+    def correction(self) -> Decimal | None:
+        """Against the revision that this one replaces; None on the first."""
+        return None if self.replaces is None else self.total - self.replaces
+
+    @property
+    def unpriced_requests(self) -> int:
+        """Calls without a price."""
+        return int(self.lines.get_column("unpriced_requests").sum())
+
+    @property
+    def unpriced_share(self) -> Decimal | None:
+        """Part of all known tokens that has no price; None where there are no tokens."""
+        return ratio(Decimal(self.lines.get_column("unpriced_tokens").sum()), Decimal(self.tokens))
+
+    @property
+    def unallocated(self) -> Decimal:
+        """USD that no team is charged with."""
+        return sum((team.amount for team in self.team_totals if team.team is None), Decimal("0.00"))
+
+    @property
+    def unallocated_share(self) -> Decimal | None:
+        """Part of the total that no team is charged with; None where the total is zero."""
+        return ratio(self.unallocated, self.total)
+
+    @cached_property
+    def team_totals(self) -> tuple[TeamTotal, ...]:
+        """Teams by amount, the unallocated last.
+
+        A team that only the previous month has stands here with 0.00, so that the changes add up to the whole change.
+        """
+        charged = [self._team_total(lines) for lines in self.lines.partition_by("team", maintain_order=True)]
+        before = {} if self.previous is None else self.previous.by_team
+        gone = sorted(set(before) - {total.team for total in charged}, key=lambda team: (team is None, team or ""))
+        charged += [
+            TeamTotal(team, Decimal("0.00"), (), ratio(Decimal(0), self.total), -before[team], 0, 0) for team in gone
+        ]
+        return tuple(sorted(charged, key=lambda total: (total.team is None, -total.amount)))
+
+    def _team_total(self, lines: pl.DataFrame) -> TeamTotal:
+        team = lines.item(0, "team")
+        by_cost_center = (
+            lines.group_by("cost_center", maintain_order=True)
+            .agg(pl.col("amount").sum())
+            .sort("amount", "cost_center", descending=[True, False], nulls_last=True)
+        )
+        amount = sum(lines.get_column("amount"), Decimal("0.00"))
+        before = None if self.previous is None else self.previous.by_team.get(team, Decimal("0.00"))
+        return TeamTotal(
+            team=team,
+            amount=amount,
+            cost_centers=tuple(by_cost_center.iter_rows()),
+            share=ratio(amount, self.total),
+            change=None if before is None else amount - before,
+            requests=int(lines.get_column("requests").sum()),
+            tokens=int(lines.get_column("tokens").sum()),
+        )
+
+    @cached_property
+    def unpriced_models(self) -> tuple[UnpricedModel, ...]:
+        """Models that some calls have no price for, by their unpriced tokens."""
+        models = (
+            self.lines.filter(pl.col("unpriced_requests") > 0)
+            .group_by("model")
+            .agg(
+                pl.col("unpriced_requests").sum(),
+                pl.col("unpriced_tokens").sum(),
+                pl.col("team").unique().sort(nulls_last=True).alias("teams"),
+            )
+            .sort("unpriced_tokens", "unpriced_requests", "model", descending=[True, True, False], nulls_last=True)
+        )
+        return tuple(
+            UnpricedModel(model, calls, tokens, tuple(teams)) for model, calls, tokens, teams in models.iter_rows()
+        )
+
+
+def draft_statement(
+    month: str,
+    costs: pl.LazyFrame,
+    teams: Mapping[str, Team],
+    completeness: Completeness,
+    *,
+    outcomes: Mapping[str, int],
+    lines_read: int,
+    book_versions: Sequence[str],
+    previous: PreviousMonth | None,
+    made_at: dt.datetime,
+    currency: str = "USD",
+) -> Statement:
+    """The statement of ``month`` from its ``daily_costs`` rows (with ``date``), not published yet.
+
+    A month without any rows is a statement too: zero, with what was read and what is missing.
+    """
+    return Statement(
+        month=month,
+        revision=DRAFT,
+        made_at=made_at,
+        lines=statement_lines(costs, teams, currency),
+        days=daily_totals(costs, completeness),
+        completeness=completeness,
+        outcomes=dict(outcomes),
+        lines_read=lines_read,
+        book_versions=tuple(sorted(set(book_versions))),
+        previous=previous,
+        replaces=None,
+        currency=currency,
+    )
+
+
+def daily_totals(costs: pl.LazyFrame, completeness: Completeness) -> pl.DataFrame:
+    """``date`` and ``cost`` (USD, exact) of each expected day: null where it is missing, zero where it is empty."""
+    expected = pl.LazyFrame({"date": completeness.expected_days}, schema={"date": pl.Date})
+    missing = pl.col("date").is_in(list(completeness.missing_days))
+    spent = costs.group_by("date").agg(pl.col("cost").sum().cast(TOTAL))
+    return (
+        expected.join(spent, on="date", how="left")
+        .select("date", cost=pl.when(~missing).then(pl.col("cost").fill_null(pl.lit(0, dtype=TOTAL))))
+        .sort("date")
+        .collect()
+    )
+
+
+def days_of(month: str) -> tuple[dt.date, ...]:
+    """The days of a month such as ``2026-10``.
+
+    Raises:
+        ValueError: ``month`` is not of that shape.
+    """
+    first = dt.datetime.strptime(month, "%Y-%m").replace(tzinfo=dt.UTC).date()
+    return tuple(first.replace(day=n + 1) for n in range(calendar.monthrange(first.year, first.month)[1]))
+
+
+def ratio(part: Decimal, whole: Decimal) -> Decimal | None:
+    """``part / whole``; None where the whole is zero."""
+    return part / whole if whole else None

@@ -1,0 +1,1 @@
+"""How finished messages leave, each exactly once. What they say is in ``reports``."""

@@ -1,0 +1,126 @@
+"""How numbers, days and names stand on a report: the same figure reads the same everywhere.
+
+Thousands separated, a true minus, a dash for what is unknown. Words and sentences are in ``wording``.
+"""
+
+import datetime as dt
+import unicodedata
+from decimal import Decimal
+
+DASH = "–"
+MINUS = "−"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+LONGEST_NAME = 80
+"""Characters of a name that are shown; logs may hold names of any length."""
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+_SCALES = ((10**12, "T"), (10**9, "G"), (10**6, "M"))
+_SHARE_STEP = Decimal("0.1")
+
+
+def money(amount: Decimal | None) -> str:
+    """Two decimals: ``48,997.07``."""
+    return DASH if amount is None else _signed_text(amount, f"{abs(amount):,.2f}")
+
+
+def change(amount: Decimal | None) -> str:
+    """A difference, with its sign: ``+3,902.11``, ``−311.09``, ``0.00``."""
+    text = money(amount)
+    return f"+{text}" if amount is not None and amount > 0 and text != "0.00" else text
+
+
+def share(part: Decimal | None) -> str:
+    """A part of one, in per cent with one decimal: ``37.6 %``. Neither nothing nor all unless it is exactly that."""
+    if part is None:
+        return DASH
+    percent = part * 100
+    if 0 < abs(percent) <= _SHARE_STEP / 2:
+        return f"<{NO_BREAK}0.1{NO_BREAK}%"
+    if 100 - _SHARE_STEP / 2 <= percent < 100:
+        return f">{NO_BREAK}99.9{NO_BREAK}%"
+    return _signed_text(percent, f"{abs(percent):,.1f}") + f"{NO_BREAK}%"
+
+
+def share_change(part: Decimal | None) -> str:
+    """A relative difference, with its sign: ``+8.7 %``; ``0.0 %`` where it rounds to nothing."""
+    if part is None:
+        return DASH
+    text = _signed_text(part, f"{abs(part * 100):,.1f}")
+    return ("+" if part > 0 and text != "0.0" else "") + f"{text}{NO_BREAK}%"
+
+
+def count(number: int | None) -> str:
+    """In full: ``2,412,088``."""
+    return DASH if number is None else f"{number:,}".replace("-", MINUS)
+
+
+def short_count(number: int | None) -> str:
+    """Three digits from a million on: ``2.41 M``, ``9.8 G``."""
+    if number is None:
+        return DASH
+    for size, unit in _SCALES:
+        scaled = Decimal(number) / size
+        if scaled >= Decimal("0.9995"):
+            decimals = 2 if scaled < Decimal("9.995") else 1 if scaled < Decimal("99.95") else 0
+            text = f"{scaled:,.{decimals}f}"
+            return (text.rstrip("0").rstrip(".") if decimals else text) + f"{NO_BREAK}{unit}"
+    return count(number)
+
+
+def name(text: str | None) -> str:
+    """A name from a log, fit to be shown: control and direction characters are made visible, very long ones are cut.
+
+    Escaping is left to the template.
+    """
+    if text is None:
+        return DASH
+    if not text.strip():
+        return "(empty)"
+    shown = "".join(_visible(character) for character in text)
+    return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
+
+
+def day(date: dt.date) -> str:
+    """``23 October``."""
+    return f"{date.day}{NO_BREAK}{MONTHS[date.month - 1]}"
+
+
+def month_name(month: str) -> str:
+    """``October`` of ``2026-10``."""
+    return MONTHS[int(month[5:7]) - 1]
+
+
+def month_and_year(month: str) -> str:
+    """``October 2026`` of ``2026-10``."""
+    return f"{month_name(month)} {month[:4]}"
+
+
+def instant(moment: dt.datetime) -> str:
+    """``2026-11-03 06:00 UTC``."""
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def width(text: str) -> int:
+    """Columns that ``text`` takes in a fixed-width font: East Asian wide characters take two, combining marks none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _visible(character: str) -> str:
+    match unicodedata.category(character):
+        case "Cc" | "Cf" | "Zl" | "Zp":
+            return "\N{REPLACEMENT CHARACTER}"
+        case "Zs":
+            return " "
+        case _:
+            return character
+
+
+def _signed_text(amount: Decimal, unsigned: str) -> str:
+    """A minus only where a digit other than zero follows: what rounds to nothing has no sign."""
+    return MINUS + unsigned if amount < 0 and unsigned.strip("0.,") else unsigned

@@ -1,0 +1,247 @@
+"""The words around the numbers of a statement: its status, its one sentence, what it lacks. Plain text, not escaped."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from finops_pipeline.chargeback.statement import Statement, TeamTotal, ratio
+from finops_pipeline.reports import numbers
+from finops_pipeline.schemas import OUTCOMES
+
+UNALLOCATED = "Unallocated"
+
+_NAMED = 3
+"""Names that a sentence lists before it says how many more there are."""
+
+_OUTCOME_WORDS = {
+    "usage": ("call", "calls"),
+    "duplicate": ("duplicate", "duplicates"),
+    "merged": ("merged into another record", "merged into other records"),
+    "not_usage": ("not usage", "not usage"),
+    "quarantined": ("quarantined", "quarantined"),
+    "another_day": ("counted on another day", "counted on other days"),
+}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that the statement lacks: the fact in bold, then what it means."""
+
+    headline: str
+    explanation: str
+
+
+def status(statement: Statement) -> str:
+    """``Preliminary, incomplete, revision 2``. No month is closed yet, so every statement is preliminary."""
+    return ", ".join(_status_words(statement))
+
+
+def _status_words(statement: Statement) -> list[str]:
+    words = ["Preliminary"]
+    if statement.incomplete:
+        words.append("incomplete")
+    words.append(f"revision {statement.revision}")
+    return words
+
+
+def subject(statement: Statement) -> str:
+    """``AI usage chargeback 2026-10: 48,997.07 USD, preliminary, revision 2, +310.22, incomplete``."""
+    words = ["preliminary"]
+    if statement.correction is not None:
+        words += [f"revision {statement.revision}", numbers.change(statement.correction)]
+    if statement.incomplete:
+        words.append("incomplete")
+    amount = f"{numbers.money(statement.total)} {statement.currency}"
+    return f"AI usage chargeback {statement.month}: {amount}, {', '.join(words)}"
+
+
+def period(statement: Statement) -> str:
+    """``1–31 October 2026 UTC``."""
+    return f"1–{statement.last_day.day} {numbers.month_and_year(statement.month)} UTC"
+
+
+def coverage(statement: Statement) -> str:
+    """``31 of 31 days, 3 sources``, or how much of them there is."""
+    completeness = statement.completeness
+    expected = len(completeness.expected_days)
+    present = expected - len(completeness.missing_days)
+    text = f"{present} of {_plural(expected, 'day')}, {_plural(len(completeness.sources), 'source')}"
+    if completeness.partial_days:
+        text += f", {_plural(len(completeness.partial_days), 'day')} in part"
+    return text
+
+
+def team_name(team: str | None) -> str:
+    return UNALLOCATED if team is None else numbers.name(team)
+
+
+def summary(statement: Statement) -> str:
+    """One plain sentence: how much against the month before and whose doing it is, or who pays most."""
+    if not statement.requests:
+        return _why_empty(statement)
+    if statement.previous is None:
+        return _who_pays_most(statement)
+    month = numbers.month_name(statement.previous.month)
+    change = statement.total - statement.previous.total
+    relative = ratio(change, statement.previous.total)
+    if not change:
+        return f"As much as {month}, to the cent."
+    if relative is None or relative > 10 or statement.previous.total < 0:
+        size = f"{numbers.money(abs(change))} {statement.currency}"
+    else:
+        size = numbers.share(abs(relative))
+    return f"{size} {'more' if change > 0 else 'less'} than {month}{_whose_doing(statement)}."
+
+
+def _whose_doing(statement: Statement) -> str:
+    """The team with the largest change in the direction of the whole, and its part in it."""
+    whole = statement.change or Decimal(0)
+    direction = 1 if whole > 0 else -1
+    changes = [(total.change or Decimal(0), total.team) for total in statement.team_totals]
+    if len(changes) == 1:
+        return ""
+    change, team = max(changes, key=lambda pair: direction * pair[0])
+    who = "unallocated usage" if team is None else numbers.name(team)
+    return f", {'mostly' if 2 * abs(change) > abs(whole) else 'led by'} {who} ({numbers.change(change)})"
+
+
+def _who_pays_most(statement: Statement) -> str:
+    teams = [total for total in statement.team_totals if total.team is not None]
+    calls = f"{numbers.short_count(statement.requests)} {'call' if statement.requests == 1 else 'calls'}"
+    if not teams:
+        return f"{calls}, none of which names a team."
+    if len(teams) == 1:
+        return f"{calls}, charged to {team_name(teams[0].team)}."
+    most: TeamTotal = teams[0]
+    part = f", {numbers.share(most.share)} of the total" if most.share is not None and most.amount > 0 else ""
+    return f"{calls} by {len(teams)} teams; {team_name(most.team)} pays the most{part}."
+
+
+def _why_empty(statement: Statement) -> str:
+    completeness = statement.completeness
+    expected, missing = len(completeness.expected_days), len(completeness.missing_days)
+    month = numbers.month_and_year(statement.month)
+    if not expected:
+        return f"Nothing is charged: {month} lies before the configured start date."
+    if missing == expected:
+        return f"Nothing is charged: no day of {month} has been run successfully yet."
+    if statement.lines_read:
+        return (
+            f"Nothing is charged: {_plural(statement.lines_read, 'line')} read, no model calls of {month} among them."
+        )
+    return f"Nothing is charged: the sources hold no logs of {month}."
+
+
+def notices(statement: Statement) -> tuple[Notice, ...]:
+    """What the statement says on its face: days or sources missing, calls without a price, a limping comparison."""
+    return tuple(
+        notice
+        for notice in (
+            _missing_days(statement),
+            _missing_sources(statement),
+            _unpriced(statement),
+            _incomplete_previous(statement),
+        )
+        if notice is not None
+    )
+
+
+def _missing_days(statement: Statement) -> Notice | None:
+    missing = statement.completeness.missing_days
+    if not missing:
+        return None
+    expected = len(statement.completeness.expected_days)
+    verb = "is" if len(missing) == 1 else "are"
+    return Notice(
+        f"{len(missing)} of {_plural(expected, 'day')} {verb} missing",
+        f"({days(missing)}): not run yet, or failed. Their cost is not in this statement.",
+    )
+
+
+def _missing_sources(statement: Statement) -> Notice | None:
+    partial = statement.completeness.partial_days
+    if not partial:
+        return None
+    sources = sorted({source for _, names in partial for source in names})
+    parts = (
+        f"{numbers.name(source)} on {days([day for day, names in partial if source in names])}" for source in sources
+    )
+    return Notice(
+        f"{_plural(len(partial), 'day')} {'lacks' if len(partial) == 1 else 'lack'} a source",
+        f"({'; '.join(parts)}). What these sources would add is not in this statement.",
+    )
+
+
+def _unpriced(statement: Statement) -> Notice | None:
+    models = statement.unpriced_models
+    if not models:
+        return None
+    tokens = sum(model.tokens for model in models)
+    calls = statement.unpriced_requests
+    teams = sorted({team for model in models for team in model.teams}, key=lambda team: (team is None, team or ""))
+    names = _listed(["no model named" if model.model is None else numbers.name(model.model) for model in models])
+    if tokens:
+        headline = f"{numbers.share(statement.unpriced_share)} of tokens have no price"
+        size = f"{numbers.short_count(tokens)} tokens in {numbers.short_count(calls)} calls"
+    else:
+        headline = f"{numbers.short_count(calls)} {'call has' if calls == 1 else 'calls have'} no price"
+        size = "tokens unknown"
+    who = _listed(["unallocated usage" if team is None else f"team {numbers.name(team)}" for team in teams])
+    return Notice(
+        headline,
+        f"({names}; {size}; {who}). Until a price is set they are charged what their log reports, if anything.",
+    )
+
+
+def _incomplete_previous(statement: Statement) -> Notice | None:
+    previous = statement.previous
+    if previous is None or not (previous.incomplete or statement.incomplete):
+        return None
+    month, before = numbers.month_name(statement.month), numbers.month_name(previous.month)
+    if previous.incomplete and statement.incomplete:
+        which = f"{month} and {before} are"
+    else:
+        which = f"{month if statement.incomplete else before} is"
+    return Notice(f"The differences against {before}", f"do not compare like with like: {which} incomplete.")
+
+
+def outcomes(statement: Statement) -> str:
+    """``2,412,088 lines read: 2,401,377 calls, 9,920 duplicates, 512 not usage, 279 quarantined``."""
+    parts = [
+        f"{numbers.count(number)} {_OUTCOME_WORDS[outcome][number != 1]}"
+        for outcome in OUTCOMES
+        if (number := statement.outcomes.get(outcome, 0)) or outcome == "usage"
+    ]
+    return f"{_plural(statement.lines_read, 'line')} read: {', '.join(parts)}"
+
+
+def drill_down(statement: Statement) -> str:
+    """The command that breaks the same month down further."""
+    return f"finops breakdown --from {statement.first_day} --to {statement.last_day} --by team,model"
+
+
+def days(dates: Iterable[dt.date]) -> str:
+    """Days of one month, neighbours joined: ``3, 9–12 and 20 October``."""
+    ordered = sorted(dates)
+    if not ordered:
+        return ""
+    runs: list[list[dt.date]] = []
+    for date in ordered:
+        if runs and (date - runs[-1][-1]).days == 1:
+            runs[-1].append(date)
+        else:
+            runs.append([date])
+    spans = [str(run[0].day) if len(run) == 1 else f"{run[0].day}–{run[-1].day}" for run in runs]
+    joined = spans[0] if len(spans) == 1 else f"{', '.join(spans[:-1])} and {spans[-1]}"
+    return f"{joined}{numbers.NO_BREAK}{numbers.MONTHS[ordered[0].month - 1]}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > _NAMED + 1:
+        return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{numbers.count(number)} {noun}{'' if number == 1 else 's'}"
