@@ -4,6 +4,7 @@ from finops_pipeline.schemas.chargeback import CHARGEBACK
 from finops_pipeline.schemas.contract import AMOUNT, COST, INSTANT, TOTAL, UNIT_PRICE, Column, Table
 from finops_pipeline.schemas.daily_costs import DAILY_COSTS
 from finops_pipeline.schemas.ingestion import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS
+from finops_pipeline.schemas.price_book import PRICE_BOOK
 from finops_pipeline.schemas.priced_usage import PRICED_USAGE
 from finops_pipeline.schemas.usage import TAGS, TOKEN_CLASSES, TOKEN_PARTS, USAGE
 
@@ -16,6 +17,7 @@ __all__ = [
     "INSTANT",
     "OUTCOMES",
     "PRICED_USAGE",
+    "PRICE_BOOK",
     "QUARANTINE",
     "STRAYS",
     "TAGS",

@@ -18,6 +18,7 @@ PRICE_REASONS = (
     "before_history",
     "invalid_usage",
     "missing_usage",
+    "no_reported_cost",
 )
 """Why a call has no price. Never a guess, never zero."""
 

@@ -1,0 +1,150 @@
+"""Model ids as logs write them, taken apart: what the id itself says about provider, scope and model.
+
+Pure text; which model of the price book an id means is decided in ``resolution``.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+GEOGRAPHIES = ("us", "us-gov", "eu", "apac", "au", "jp", "ca", "in")
+"""Geographies of Amazon Bedrock's cross-region inference profiles, as they stand before the model's vendor."""
+
+CLOUD_VENDORS = (
+    "ai21", "amazon", "anthropic", "cohere", "deepseek", "google", "luma", "meta", "minimax", "mistral", "moonshot",
+    "moonshotai", "nvidia", "openai", "qwen", "stability", "twelvelabs", "writer", "zai",
+)  # fmt: skip
+"""Vendors that stand before the dot in Amazon Bedrock's model ids."""
+
+OPAQUE_KINDS = (
+    "application-inference-profile",
+    "provisioned-model",
+    "imported-model",
+    "custom-model",
+    "custom-model-deployment",
+    "prompt-router",
+    "default-prompt-router",
+)
+"""Amazon Bedrock resources whose id does not say which model answers."""
+
+SCOPELESS_KINDS = ("application-inference-profile", "prompt-router", "default-prompt-router")
+"""Those whose id does not say either where it answers; the others run in their own region."""
+
+ROUTES = {
+    "anthropic": "anthropic",
+    "azure": "azure",
+    "azure_ai": "azure",
+    "bedrock": "aws",
+    "bedrock_converse": "aws",
+    "deepseek": "deepseek",
+    "fireworks_ai": "fireworks",
+    "gemini": "google",
+    "groq": "groq",
+    "mistral": "mistral",
+    "openai": "openai",
+    "openrouter": "openrouter",
+    "together_ai": "together",
+    "vertex_ai": "google",
+    "xai": "x-ai",
+}
+"""First path segments by which gateways (LiteLLM and its kin) name the provider: segment → provider."""
+
+_PLACE = r"^(global|apac|[a-z]{2}(?:-gov)?)\."  # a vendor's name is longer: new geographies are recognised too
+_SCOPE = re.compile(_PLACE + r"(?=[a-z0-9-]+\.)")
+_VENDOR = re.compile(rf"^(?:{'|'.join(CLOUD_VENDORS)})\.")
+_BEDROCK_STEP = re.compile(r"^(?:converse|converse_like|invoke|[a-z]{2}(?:-[a-z]+)+-\d)/")
+_ANTHROPIC_VERSION = re.compile(r"^(anthropic\..+?)-v\d+(?::\d+)?$")
+
+
+@dataclass(frozen=True)
+class ModelId:
+    """A raw model id, taken apart.
+
+    Attributes:
+        names: Spellings to look up, lower case, from the id as logged to the most stripped one.
+        provider: Whom the id itself names as the seller; None where it does not.
+        region_scope: Where a cloud id is served (``global``, ``geo:us``, ``in-region``); None where it does not say.
+        opaque: The id stands for a resource of the account, not for a model.
+    """
+
+    names: tuple[str, ...]
+    provider: str | None
+    region_scope: str | None
+    opaque: bool
+
+
+def canonical_ids(raw: Iterable[str]) -> dict[str, ModelId]:
+    """Each distinct raw id, taken apart once."""
+    return {text: _take_apart(text) for text in dict.fromkeys(raw)}
+
+
+def region_scope(raw_model: pl.Expr) -> pl.Expr:
+    """The scope that a cloud model id names: ``global``, ``geo:us`` and its like, else ``in-region``.
+
+    An ARN has the scope of its last segment. Application inference profiles, prompt routers and null give null.
+    Meant for ids of a cloud that has scopes (Amazon Bedrock); other providers' ids would all be ``in-region``.
+    """
+    text = raw_model.str.strip_chars().str.to_lowercase()
+    place = text.str.extract(r"([^/]*)$").str.extract(_PLACE + r"[a-z0-9-]+\.")
+    return (
+        pl.when(text.is_null() | text.str.contains(rf"(?:^|[:/])(?:{'|'.join(SCOPELESS_KINDS)})/"))
+        .then(pl.lit(None, dtype=pl.String))
+        .when(place == "global")
+        .then(place)
+        .when(place.is_not_null())
+        .then("geo:" + place)
+        .otherwise(pl.lit("in-region"))
+    )
+
+
+def _take_apart(raw: str) -> ModelId:
+    text = raw.strip().lower()
+    names = [text]
+    provider, text = _without_route(text)
+    names.append(text)
+    kind, resource = _resource(text)
+    if resource is not None:
+        provider, text = provider or "aws", resource
+    elif text.startswith(("projects/", "publishers/", "models/")):
+        provider = provider or "google"
+        kind = "endpoint" if "/endpoints/" in text else kind
+        text = text.rsplit("models/", 1)[-1]
+    opaque = kind == "endpoint" or kind in OPAQUE_KINDS
+    scope = None if kind in SCOPELESS_KINDS else _scope(text, in_region=resource is not None)
+    text = _SCOPE.sub("", text)
+    names.append(text)
+    if _VENDOR.match(text):
+        provider = provider or "aws"
+    if not text.startswith("ft:"):
+        names.append(text.split("@", 1)[0])
+        names.append(_ANTHROPIC_VERSION.sub(r"\1", text))
+    return ModelId(tuple(dict.fromkeys(name for name in names if name)), provider, scope, opaque)
+
+
+def _without_route(text: str) -> tuple[str | None, str]:
+    """Provider and rest of ``azure/gpt-5`` or ``bedrock/converse/eu-west-1/anthropic.claude…``."""
+    head, slash, rest = text.partition("/")
+    if not slash or head not in ROUTES:
+        return None, text
+    if ROUTES[head] == "aws":
+        while _BEDROCK_STEP.match(rest):
+            rest = rest.partition("/")[2]
+    return ROUTES[head], rest
+
+
+def _resource(text: str) -> tuple[str | None, str | None]:
+    """Kind and id of an Amazon Bedrock resource, given as an ARN or as ``kind/id``."""
+    if text.startswith("arn:"):
+        text = text.split(":", 5)[-1]
+        kind, slash, rest = text.partition("/")
+        return (kind, rest.rsplit("/", 1)[-1]) if slash else (None, text)
+    kind, slash, rest = text.partition("/")
+    return (kind, rest) if slash and kind in OPAQUE_KINDS else (None, None)
+
+
+def _scope(text: str, *, in_region: bool) -> str | None:
+    if found := _SCOPE.match(text):
+        return "global" if found[1] == "global" else f"geo:{found[1]}"
+    return "in-region" if in_region or _VENDOR.match(text) else None

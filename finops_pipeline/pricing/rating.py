@@ -1,0 +1,155 @@
+"""Rating: each call of ``usage`` gets the price of the book that held when, where and how large it was.
+
+Where prices come from is in ``book``, which row holds in ``lookup``, who pays in ``allocation``. The rules here:
+
+- A failed call and an answer from a gateway's cache are ``free``: every cost is 0.
+- A call whose tokens are unknown has no price (``missing_usage``), nor has one whose parts are negative or exceed
+  their class (``invalid_usage``). Unknown parts (reasoning, audio, images) and searches count as none.
+- Meters are disjoint: text input is input less its audio and images, text output is output less reasoning, audio and
+  images.
+- A meter with a quantity and without a rate leaves the call unpriced (``no_rate_for_meter``); the other groups of
+  meters keep their costs. A meter without a quantity needs no rate; a fee a request exists only where it has one.
+- A line of a call is quantity × exact unit price, rounded half-even to 12 decimals once.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import polars as pl
+
+from finops_pipeline.pricing.book import PriceBook
+from finops_pipeline.pricing.lookup import RATES, with_rates
+from finops_pipeline.schemas import COST, TOKEN_CLASSES, TOKEN_PARTS, TOTAL
+from finops_pipeline.schemas.priced_usage import COST_GROUPS
+
+_PART = {name: pl.col(name).fill_null(0) for name in TOKEN_PARTS}
+
+QUANTITIES: Mapping[str, pl.Expr] = {
+    "input": pl.col("input_tokens") - _PART["input_audio_tokens"] - _PART["input_image_tokens"],
+    "input_audio": _PART["input_audio_tokens"],
+    "input_image": _PART["input_image_tokens"],
+    "cache_read": pl.col("cache_read_tokens"),
+    "cache_write_5m": pl.col("cache_write_5m_tokens"),
+    "cache_write_1h": pl.col("cache_write_1h_tokens"),
+    "output": pl.col("output_tokens")
+    - _PART["reasoning_tokens"]
+    - _PART["output_audio_tokens"]
+    - _PART["output_image_tokens"],
+    "output_reasoning": _PART["reasoning_tokens"],
+    "output_audio": _PART["output_audio_tokens"],
+    "output_image": _PART["output_image_tokens"],
+    "web_search": pl.col("web_searches").fill_null(0),
+    "request": pl.col("request_count"),
+}
+"""Quantity of each meter, from the columns of ``usage``."""
+
+METERS_OF_GROUP: Mapping[str, tuple[str, ...]] = {
+    "input_cost": ("input", "input_audio", "input_image"),
+    "cache_read_cost": ("cache_read",),
+    "cache_write_cost": ("cache_write_5m", "cache_write_1h"),
+    "output_cost": ("output", "output_reasoning", "output_audio", "output_image"),
+    "other_cost": ("web_search", "request"),
+}
+
+_ZERO = pl.lit(Decimal(0), dtype=TOTAL)
+
+
+def rate(usage: pl.LazyFrame, book: PriceBook, cost_basis: Mapping[str, str]) -> pl.LazyFrame:
+    """``usage`` with ``model``, costs in USD, ``price_status``, ``price_reason`` and ``book_version``.
+
+    ``list_cost``, ``contracted_cost`` and the groups of meters are ours; without negotiated rates, contracted is list.
+    ``cost`` is what is charged: ours, or, for a source whose basis is ``reported``, the cost in the log. A call of such
+    a source without a reported cost has none (``no_reported_cost``): our price in its place would be a guess. With one,
+    it is ``priced`` even where our own price is unknown, and ``price_reason`` says why ``list_cost`` is null. What such
+    a log reports for a failed call is charged.
+
+    Args:
+        usage: Columns of ``schemas.USAGE`` and ``source``; other columns pass through.
+        book: The prices.
+        cost_basis: Source → ``contracted`` or ``reported``; a source that is not named is ``contracted``.
+    """
+    reported = pl.col("source").is_in([source for source, basis in cost_basis.items() if basis == "reported"])
+    return (
+        with_rates(usage, book)
+        .with_columns(_free=_is_free(), _reason=_own_reason())
+        .with_columns(_line(meter).alias(f"_{meter}") for meter in RATES)
+        .with_columns(_group(group).alias(group) for group in COST_GROUPS)
+        .with_columns(_contracted=pl.sum_horizontal(COST_GROUPS, ignore_nulls=False))
+        .with_columns(
+            list_cost=pl.col("_contracted"),
+            contracted_cost=pl.col("_contracted"),
+            cost=pl.when(~reported)
+            .then(pl.col("_contracted"))
+            .when(pl.col("_free"))
+            .then(pl.col("reported_cost").fill_null(_ZERO))
+            .otherwise(pl.col("reported_cost")),
+        )
+        .with_columns(price_status=_status(), price_reason=_price_reason(reported))
+        .with_columns(pl.col("list_cost", "contracted_cost", "cost", *COST_GROUPS).cast(COST))
+        .with_columns(book_version=pl.lit(book.version))
+        .drop("^_.*$")
+    )
+
+
+def unpriced_models(priced: pl.LazyFrame) -> pl.LazyFrame:
+    """What has no price, largest first: provider, raw_model, reason, requests, tokens (of all classes, as known)."""
+    tokens = pl.sum_horizontal(pl.col(name).fill_null(0) for name in TOKEN_CLASSES)
+    names = ["provider", "raw_model", "reason"]
+    return (
+        priced.filter(pl.col("price_status") == "unpriced")
+        .group_by("provider", "raw_model", pl.col("price_reason").alias("reason"))
+        .agg(requests=pl.col("request_count").sum(), tokens=tokens.sum())
+        .sort("tokens", "requests", *names, descending=[True, True, False, False, False], nulls_last=True)
+        .select(*names, "requests", "tokens")
+    )
+
+
+def _is_free() -> pl.Expr:
+    return (pl.col("status") == "error") | pl.col("gateway_cache_hit").fill_null(False)
+
+
+def _own_reason() -> pl.Expr:
+    """Why we have no price for the call as a whole; what only a missing rate says is found with the lines."""
+    missing = (pl.col("usage_quality") == "missing") | pl.any_horizontal(pl.col(*TOKEN_CLASSES).is_null())
+    invalid = pl.any_horizontal(quantity < 0 for quantity in QUANTITIES.values())
+    return (
+        pl.when(missing)
+        .then(pl.lit("missing_usage"))
+        .when(invalid)
+        .then(pl.lit("invalid_usage"))
+        .otherwise(pl.col("_reason"))
+    )
+
+
+def _line(meter: str) -> pl.Expr:
+    """Cost of one meter: exact product, rounded once; null where there is a quantity and no rate."""
+    quantity = QUANTITIES[meter]
+    exact = (quantity * pl.col(RATES[meter])).cast(TOTAL)
+    if meter == "request":
+        return exact.fill_null(_ZERO)
+    return pl.when(quantity == 0).then(_ZERO).otherwise(exact)
+
+
+def _group(group: str) -> pl.Expr:
+    lines = pl.sum_horizontal([f"_{meter}" for meter in METERS_OF_GROUP[group]], ignore_nulls=False)
+    rated = pl.col("_reason").is_null() | (pl.col("_reason") == "no_rate_for_meter")
+    return pl.when(pl.col("_free")).then(_ZERO).when(rated).then(lines)
+
+
+def _status() -> pl.Expr:
+    return (
+        pl.when(pl.col("cost").is_null())
+        .then(pl.lit("unpriced"))
+        .when(pl.col("_free") & (pl.col("cost") == 0))
+        .then(pl.lit("free"))
+        .otherwise(pl.lit("priced"))
+    )
+
+
+def _price_reason(reported: pl.Expr) -> pl.Expr:
+    return (
+        pl.when(reported & pl.col("cost").is_null())
+        .then(pl.lit("no_reported_cost"))
+        .when(pl.col("list_cost").is_null())
+        .then(pl.col("_reason").fill_null("no_rate_for_meter"))
+    )

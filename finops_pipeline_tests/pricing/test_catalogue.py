@@ -1,0 +1,167 @@
+"""The catalogue's rows against the catalogue's own prices, and what its data cannot say."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+from genai_prices import Usage
+from genai_prices.data import providers
+from genai_prices.types import (
+    ClauseEquals,
+    ConditionalPrice,
+    ModelInfo,
+    ModelPrice,
+    Provider,
+    StartDateConstraint,
+    Tier,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
+
+from finops_pipeline.pricing.catalogue import Catalogue, catalogue
+from finops_pipeline.pricing.rating import rate
+
+NOON = dt.datetime(2026, 11, 4, 12, tzinfo=dt.UTC)
+
+CHEAP, DEAR = ModelPrice(input_mtok=Decimal(1)), ModelPrice(input_mtok=Decimal(2))
+
+
+def midnight(*parts: int) -> dt.datetime:
+    return dt.datetime(*parts, tzinfo=dt.UTC)
+
+
+def rows_of(prices: Any, provider: str = "acme", model: str = "m") -> pl.DataFrame:
+    info = ModelInfo(id=model, match=ClauseEquals(equals=model), prices=prices)
+    return Catalogue([Provider(id=provider, name=provider, api_pattern="", models=[info])], "1").rows
+
+
+def test_prices_become_rows_of_meters() -> None:
+    rows = rows_of(
+        ModelPrice(
+            input_mtok=Decimal("0.1"), output_mtok=Decimal(2), cache_read_mtok=Decimal(3), cache_write_mtok=Decimal(4),
+            cache_write_1h_mtok=Decimal(5), web_searches_kcount=Decimal(6), requests_kcount=Decimal(7),
+            storage_searches_kcount=Decimal(8), input_mchars=Decimal(9),
+        )
+    )  # fmt: skip
+    assert rows.select("meter", "unit_price", "per_qty").rows() == [
+        ("input", Decimal("0.1"), 1_000_000),
+        ("output", Decimal(2), 1_000_000),
+        ("cache_read", Decimal(3), 1_000_000),
+        ("cache_write_5m", Decimal(4), 1_000_000),
+        ("cache_write_1h", Decimal(5), 1_000_000),
+        ("web_search", Decimal(6), 1000),
+        ("request", Decimal(7), 1000),
+    ]
+    assert rows.select("source", "source_version", "tier", "layer").unique().rows() == [
+        ("genai-prices", "1", "standard", 0)
+    ]
+
+
+def test_tiers_become_spans_of_context() -> None:
+    tiered = TieredPrices(base=Decimal(1), tiers=[Tier(start=300, price=Decimal(3)), Tier(start=200, price=Decimal(2))])
+    rows = rows_of(ModelPrice(input_mtok=tiered))
+    assert rows.select("ctx_gt", "ctx_le", "unit_price").rows() == [(None, 200, 1), (200, 300, 2), (300, None, 3)]
+
+
+def test_start_dates_become_half_open_spans_of_utc() -> None:
+    rows = rows_of(
+        [
+            ConditionalPrice(prices=CHEAP),
+            ConditionalPrice(StartDateConstraint(dt.date(2026, 3, 1)), prices=DEAR),
+            ConditionalPrice(StartDateConstraint(dt.date(2026, 6, 1)), prices=CHEAP),
+        ]
+    )
+    assert rows.select("valid_from", "valid_to", "unit_price").rows() == [
+        (None, midnight(2026, 3, 1), 1),
+        (midnight(2026, 3, 1), midnight(2026, 6, 1), 2),
+        (midnight(2026, 6, 1), None, 1),
+    ]
+
+
+def test_a_daily_window_becomes_bands_of_the_week() -> None:
+    window = TimeOfDateConstraint(dt.time(0, 30, tzinfo=dt.UTC), dt.time(16, 30, tzinfo=dt.UTC))
+    rows = rows_of([ConditionalPrice(prices=CHEAP), ConditionalPrice(window, prices=DEAR)])
+    assert rows.select("schedule", "schedule_band", "unit_price").rows() == [
+        ("UTC", "1-7 00:00-00:30", 1),
+        ("UTC", "1-7 16:30-24:00", 1),
+        ("UTC", "1-7 00:30-16:30", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    "prices",
+    [
+        [],
+        [ConditionalPrice(StartDateConstraint(dt.date(2026, 3, 1)), prices=CHEAP)],
+        [
+            ConditionalPrice(prices=CHEAP),
+            ConditionalPrice(StartDateConstraint(dt.date(2026, 6, 1)), prices=DEAR),
+            ConditionalPrice(StartDateConstraint(dt.date(2026, 3, 1)), prices=CHEAP),
+        ],
+        [ConditionalPrice(prices=CHEAP), ConditionalPrice(TimeOfDateConstraint(dt.time(22), dt.time(6)), prices=DEAR)],
+    ],
+)
+def test_what_is_not_understood_has_no_rows(prices: list[ConditionalPrice]) -> None:
+    assert rows_of(prices).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("model", "time", "output"),
+    [
+        ("deepseek-v4-pro", midnight(2026, 8, 16) + dt.timedelta(hours=2), "0.87"),  # flat before the schedule
+        (
+            "deepseek-v4-pro",
+            midnight(2026, 8, 22) + dt.timedelta(hours=2),
+            "3.96",
+        ),  # a Saturday before weekends were free
+        ("deepseek-v4-pro", midnight(2026, 8, 29) + dt.timedelta(hours=2), "1.98"),  # a Saturday after
+        ("deepseek-v4-pro", midnight(2026, 8, 24) + dt.timedelta(hours=5), "1.98"),
+        ("deepseek-v4-pro", midnight(2026, 8, 24) + dt.timedelta(hours=9, minutes=59), "3.96"),
+        ("deepseek-v4-flash", midnight(2026, 8, 24) + dt.timedelta(hours=5), "0.66"),
+        ("deepseek-v4-flash", midnight(2026, 8, 24) + dt.timedelta(hours=2), None),  # a peak price that is not known
+        ("deepseek-v4-flash", midnight(2026, 9, 10) + dt.timedelta(hours=2), "1.2"),
+        ("deepseek-chat", midnight(2026, 11, 7) + dt.timedelta(hours=2), "1.1"),
+    ],
+)
+def test_deepseeks_hours(model: str, time: dt.datetime, output: str | None, rated: Any) -> None:
+    row = rated(provider="deepseek", raw_model=model, event_time=time, output_tokens=1_000_000)
+    assert row["cost"] == (None if output is None else Decimal(output))
+    assert row["price_reason"] == (None if output else "no_rate_for_meter")
+
+
+def test_audio_by_the_hour_cannot_be_priced_from_tokens(rated: Any) -> None:
+    assert rated(raw_model="whisper-1")["price_reason"] == "missing_usage"
+
+
+def test_a_bedrock_model_that_costs_the_same_everywhere_has_rows_without_scope() -> None:
+    scopes = catalogue().rows.filter(provider="aws").group_by("model_key").agg(pl.col("region_scope").unique())
+    by_model = dict(scopes.rows())
+    assert by_model["anthropic.claude-3-haiku-20240307-v1:0"] == [None]
+    assert set(by_model["moonshotai.kimi-k3"]) == {"in-region", "global", "geo:us", "geo:in"}
+
+
+def test_price_ids_are_unique() -> None:
+    assert catalogue().rows["price_id"].is_unique().all()
+
+
+def test_costs_are_those_of_the_catalogues_own_calculation(calls: Any, catalogue_book: Any) -> None:
+    """At an hour without peak prices, for every model that is sold by the token, below and above every threshold."""
+    quantities = {"input_tokens": 1000, "output_tokens": 500}, {"input_tokens": 600_000, "output_tokens": 700}
+    usage: list[dict[str, Any]] = []
+    expected: list[Decimal] = []
+    for provider in providers:
+        for model in provider.models:
+            prices = model.get_prices(NOON)
+            by_token = prices.input_mtok is not None and prices.output_mtok is not None and prices.audio_hours is None
+            if provider.id == "aws" or not by_token or provider.find_model(model.id) is not model:
+                continue
+            for tokens in quantities:
+                usage.append({"provider": provider.id, "raw_model": model.id, "event_time": NOON, **tokens})
+                theirs = model.calc_price(Usage(**tokens), provider, genai_request_timestamp=NOON).total_price
+                expected.append(theirs.quantize(Decimal("1E-12")))
+    frame = rate(calls(*usage), catalogue_book, {}).collect()
+    assert frame.height > 3000
+    assert frame["price_status"].unique().to_list() == ["priced"]
+    assert frame["cost"].to_list() == expected

@@ -1,0 +1,114 @@
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+
+from finops_pipeline.pricing.book import PriceBook
+from finops_pipeline.schemas import PRICE_BOOK
+
+AWS_SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+
+@pytest.mark.parametrize(
+    ("provider", "raw_model", "found"),
+    [
+        ("openai", "gpt-4o-2024-08-06", ("openai", "gpt-4o")),
+        ("openai", "openai/gpt-4o", ("openai", "gpt-4o")),
+        ("openai", "ft:gpt-4o-mini-2024-07-18:acme::x", ("openai", "ft:gpt-4o-mini")),
+        ("openai", "ft:gpt-4.1-2025-04-14:acme::x", None),
+        ("anthropic", "claude-sonnet-4-5-20250929", ("anthropic", "claude-sonnet-4-5")),
+        ("google", "publishers/anthropic/models/claude-sonnet-4-5@20250929", ("google", "claude-sonnet-4-5")),
+        ("google", "publishers/google/models/gemini-2.5-flash", ("google", "gemini-2.5-flash")),
+        ("aws", f"global.{AWS_SONNET}", ("aws", AWS_SONNET)),
+        ("aws", f"arn:aws:bedrock:eu-west-1:1:inference-profile/eu.{AWS_SONNET}", ("aws", AWS_SONNET)),
+        ("aws", "amazon.titan-embed-text-v2:0", ("aws", "amazon.titan-embed-text-v2:0")),
+        ("aws", "amazon.titan-embed-text-v9:0", None),
+        ("aws", "gpt-5", None),
+        ("groq", "openai/gpt-oss-120b", ("groq", "openai/gpt-oss-120b")),
+        ("azure", "o1", ("azure", "o1")),
+    ],
+)
+def test_at_a_known_provider(provider: str, raw_model: str, found: tuple[str, str] | None, catalogue_book: Any) -> None:
+    resolution = catalogue_book.resolver(provider, raw_model)
+    assert (resolution.price_provider, resolution.model) == (found or (None, None))
+    assert resolution.reason == (None if found else "unresolved_model")
+    assert not resolution.borrowed
+
+
+def test_azure_sells_openais_models_at_their_standard_prices_only(rated: Any) -> None:
+    call = {"provider": "azure", "raw_model": "azure/gpt-5", "output_tokens": 1_000_000}
+    assert rated(**call)["cost"] == 10
+    assert rated(**call, batch=True)["price_reason"] == "unknown_tier"
+
+
+def test_an_unknown_seller_has_the_vendors_standard_prices_only(rated: Any, catalogue_book: Any) -> None:
+    batch = catalogue_book.rows.filter(provider="openai", model_key="gpt-5").with_columns(
+        tier=pl.lit("batch").cast(PRICE_BOOK.schema["tier"]), price_id=pl.col("price_id") + " batch"
+    )
+    book = PriceBook.from_rows(pl.concat([catalogue_book.rows, batch]))
+    call = {"raw_model": "gpt-5", "output_tokens": 1_000_000, "batch": True}
+    assert rated(book, provider="openai", **call)["price_status"] == "priced"
+    for seller in ("azure", "some-proxy"):
+        assert rated(book, provider=seller, **call)["price_reason"] == "unknown_tier"
+
+
+def test_a_vendors_schedule_is_not_the_resellers(catalogue_book: Any) -> None:
+    assert catalogue_book.resolver("deepseek", "deepseek-v4-pro").model == "deepseek-v4-pro"
+    assert catalogue_book.resolver("azure", "deepseek-v4-pro").reason == "unresolved_model"
+
+
+@pytest.mark.parametrize(
+    ("raw_model", "found"),
+    [
+        ("gpt-4o", ("openai", "gpt-4o")),
+        ("claude-sonnet-4-5", ("anthropic", "claude-sonnet-4-5")),
+        ("gemini-2.5-pro", ("google", "gemini-2.5-pro")),
+        ("deepseek-chat", ("deepseek", "deepseek-chat")),
+        (f"us.{AWS_SONNET}", ("aws", AWS_SONNET)),
+        ("azure/gpt-4o", ("openai", "gpt-4o")),
+        ("anthropic/claude-sonnet-4-5", ("anthropic", "claude-sonnet-4-5")),
+        ("qwen3-32b", None),
+    ],
+)
+def test_without_a_provider_the_id_names_one_or_its_vendor(
+    raw_model: str, found: tuple[str, str] | None, catalogue_book: Any
+) -> None:
+    resolution = catalogue_book.resolver(None, raw_model)
+    assert (resolution.price_provider, resolution.model) == (found or (None, None))
+
+
+@pytest.mark.parametrize(
+    ("raw_model", "model"),
+    [("gpt-4o", "gpt-4o"), ("gpt-oss-120b", None), ("deepseek-r1", None), ("deepseek-chat", None)],
+)
+def test_an_unknown_provider_is_taken_at_the_vendors_price_for_closed_models_only(
+    raw_model: str, model: str | None, catalogue_book: Any
+) -> None:
+    assert catalogue_book.resolver("hosted_vllm", raw_model).model == model
+
+
+def test_rows_without_a_provider_serve_every_provider(rated: Any, book_of: Any) -> None:
+    book = book_of({"provider": None, "model_key": "qwen3-32b"})
+    for provider in ("hosted_vllm", None):
+        row = rated(book, provider=provider, raw_model="hosted_vllm/qwen3-32b", input_tokens=1_000_000)
+        assert row["price_reason"] == "unresolved_model"
+        row = rated(book, provider=provider, raw_model="Qwen3-32B", input_tokens=1_000_000)
+        assert (row["model"], row["cost"]) == ("qwen3-32b", 1)
+
+
+def test_a_providers_own_row_beats_one_for_every_provider(rated: Any, book_of: Any) -> None:
+    book = book_of({"provider": None}, {"unit_price": Decimal(2)})
+    assert rated(book, provider="acme", raw_model="m", input_tokens=1_000_000)["cost"] == 2
+    assert rated(book, provider="other", raw_model="m", input_tokens=1_000_000)["cost"] == 1
+
+
+def test_an_alias_is_found_by_the_whole_id_or_its_last_part(rated: Any, book_of: Any) -> None:
+    book = book_of({}, aliases={"Deployment-1": "m", "acme/whole": "m"})
+    for raw in ("deployment-1", "azure/deployment-1", "acme/whole"):
+        assert rated(book, provider="acme", raw_model=raw)["model"] == "m"
+    assert rated(book, provider="acme", raw_model="whole")["model"] is None
+
+
+def test_a_book_without_the_catalogue_knows_its_own_models_only(rated: Any, book_of: Any) -> None:
+    assert rated(book_of({}), provider="openai", raw_model="gpt-5")["price_reason"] == "unresolved_model"
