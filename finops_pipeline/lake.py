@@ -3,31 +3,34 @@
 Layout: ``<root>/<table>/<key>=<value>/…/part-0.parquet``. Partition keys stand in the path only. The key-value
 metadata of each file says which schema version, inputs and run made it. What the rows mean is none of this module's
 business: it checks each frame against its table's contract and refuses what does not meet it.
+
+Beside the tables stand ``_leases`` (who is writing what) and ``_staging`` (files not finished yet, deletions under
+way). No reader looks there, so whoever reads a table's folder sees whole partitions only.
 """
 
 import contextlib
 import datetime as dt
-import fcntl
 import json
 import os
 import shutil
-import socket
-import tempfile
+import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import polars as pl
 import pyarrow.parquet as pq
 
-from finops_pipeline.errors import LakeError, LeaseHeldError
+from finops_pipeline import leases
+from finops_pipeline.errors import LakeError
 from finops_pipeline.schemas import Table
 
 Key = str | int | dt.date
 
-LEASE_TIME = dt.timedelta(hours=6)
-"""A lease older than this is abandoned; one whose process is gone on this host is abandoned at once."""
+STAGING_TIME = dt.timedelta(days=2)
+"""What was not touched in the staging folder for this long was left there by a run that died."""
 
 _PREFIX = "finops."
 _DTYPES: dict[str, pl.DataType] = {"date": pl.Date(), "revision": pl.Int64()}
@@ -75,44 +78,55 @@ class Lake:
     """
 
     def __init__(self, root: Path) -> None:
+        """A lake at ``root``, which the first write makes.
+
+        Raises:
+            LakeError: readers of Hive-style folders would take a step of the path itself for a partition key.
+        """
+        if any("=" in step for step in root.absolute().parts):
+            raise LakeError(
+                f"{root.absolute()}: a lake cannot lie below a folder with = in its name, which readers take for a "
+                "partition key. Choose another folder for `lake` in finops.yaml."
+            )
         self.root = root
 
     # -- paths ---------------------------------------------------------------------------------------------------
 
     def folder(self, table: Table, **keys: Key) -> Path:
         """Folder of a partition, or of all partitions that share the leading keys given."""
-        unknown = set(keys) - set(table.partition_keys)
-        if unknown:
-            raise ValueError(f"{table.name} has no partition key {', '.join(sorted(unknown))}")
-        given = [name for name in table.partition_keys if name in keys]
-        return self.root.joinpath(table.name, *(f"{name}={quote(str(keys[name]), safe='')}" for name in given))
+        _known(table, keys)
+        given = table.partition_keys[: len(keys)]
+        if set(given) != set(keys):
+            raise ValueError(f"{table.name}: {', '.join(keys)} are not the leading partition keys")
+        return self.root.joinpath(table.name, *(_step(name, keys[name]) for name in given))
 
     def path(self, table: Table, *, part: str = "part-0", **keys: Key) -> Path:
         """File of a partition, whether it exists or not."""
-        missing = set(table.partition_keys) - set(keys)
-        if missing:
-            raise ValueError(f"{table.name} needs the partition key {', '.join(sorted(missing))}")
+        _complete(table, keys)
         return self.folder(table, **keys) / f"{part}.parquet"
 
     def files(self, table: Table, **keys: Key | Iterable[Key]) -> list[Path]:
-        """Files of the partitions whose keys are among those given (one value or several each), in path order."""
+        """Files of the partitions whose keys are among those given (one value or several each), in path order.
+
+        Raises:
+            LakeError: a folder cannot be listed; one that does not exist simply holds nothing.
+        """
+        _known(table, keys)
         folders = [self.root / table.name]
         for name in table.partition_keys:
             wanted = keys.get(name)
             if wanted is None:
-                folders = [f for folder in folders for f in sorted(folder.glob(f"{name}=*"))]
+                folders = [folder / n for folder in folders for n in _names(folder) if n.startswith(f"{name}=")]
             else:
                 values = [wanted] if isinstance(wanted, str | int | dt.date) else list(wanted)
-                folders = [folder / f"{name}={quote(str(v), safe='')}" for folder in folders for v in values]
-        return [file for folder in folders for file in sorted(folder.glob("*.parquet"))]
+                folders = [folder / step for folder in folders for step in sorted({_step(name, v) for v in values})]
+        return [folder / n for folder in folders for n in _names(folder) if n.endswith(".parquet")]
 
-    def partitions(self, table: Table, **keys: Key) -> list[dict[str, str]]:
+    def partitions(self, table: Table, **keys: Key | Iterable[Key]) -> list[dict[str, str]]:
         """Keys of the partitions that exist, as text, in path order."""
-        found = []
-        for file in self.files(table, **keys):
-            steps = file.parent.relative_to(self.root / table.name).parts
-            found.append({name: unquote(value) for name, _, value in (step.partition("=") for step in steps)})
-        return [keys for i, keys in enumerate(found) if i == 0 or keys != found[i - 1]]
+        folders = dict.fromkeys(file.parent for file in self.files(table, **keys))
+        steps = (folder.relative_to(self.root / table.name).parts for folder in folders)
+        return [{name: unquote(value) for name, _, value in (s.partition("=") for s in path)} for path in steps]
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -121,13 +135,22 @@ class Lake:
         return self.stamp_of(self.path(table, part=part, **keys))
 
     def stamp_of(self, file: Path) -> Stamp | None:
+        """The same for a file of :meth:`files`.
+
+        Raises:
+            LakeError: the file is there and cannot be read.
+        """
         try:
             raw = pq.read_metadata(file).metadata or {}
+            return Stamp.decode({k.decode(): v.decode() for k, v in raw.items() if k.startswith(_PREFIX.encode())})
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise LakeError(f"{file}: cannot be read. Check the permissions of the lake's folder.") from error
         except (OSError, ValueError) as error:
-            raise LakeError(f"{file}: not a readable Parquet file ({error}). Delete it and run its day again.") from error
-        return Stamp.decode({k.decode(): v.decode() for k, v in raw.items() if k.startswith(_PREFIX.encode())})
+            raise LakeError(
+                f"{file}: no readable Parquet file ({str(error).strip()}). Delete it and run its day again."
+            ) from error
 
     def scan(self, table: Table, **keys: Key | Iterable[Key]) -> pl.LazyFrame:
         """The partitions whose keys are among those given, with the keys as columns; no rows where there are none.
@@ -142,6 +165,7 @@ class Lake:
         return pl.scan_parquet(
             files,
             schema=table.schema,
+            glob=False,
             hive_partitioning=True,
             hive_schema=hive,
             missing_columns="insert",
@@ -150,42 +174,58 @@ class Lake:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def write(
-        self, table: Table, frame: pl.DataFrame, stamp: Stamp, *, part: str = "part-0", **keys: Key
-    ) -> Path:
-        """Replace a partition (or one part of it) by ``frame``, whole or not at all."""
+    def write(self, table: Table, frame: pl.DataFrame, stamp: Stamp, *, part: str = "part-0", **keys: Key) -> Path:
+        """Replace a partition (or one part of it) by ``frame``, whole or not at all.
+
+        Raises:
+            ContractError: the frame does not meet the table's contract.
+            LakeError: the lake cannot be written.
+        """
         with self.writer(table, stamp, part=part, **keys) as append:
             append(frame)
         return self.path(table, part=part, **keys)
 
     @contextlib.contextmanager
-    def writer(
-        self, table: Table, stamp: Stamp, *, part: str = "part-0", **keys: Key
-    ) -> Iterator["PartitionWriter"]:
+    def writer(self, table: Table, stamp: Stamp, *, part: str = "part-0", **keys: Key) -> Iterator["PartitionWriter"]:
         """Replace a partition by the frames appended, one row group each, when the block ends without an error."""
         target = self.path(table, part=part, **keys)
         with _explained(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, beside = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
-            os.close(handle)
+            staged = self._staging() / f"{table.name}-{uuid.uuid4().hex}.parquet"
+        writer = PartitionWriter(table, staged, stamp)
         try:
-            writer = PartitionWriter(table, Path(beside), stamp)
-            try:
-                yield writer
-                with _explained(target):
-                    writer.close()
-                    _publish(Path(beside), target)
-            finally:
-                writer.abandon()
+            yield writer
+            writer.close()
+            with _explained(target):
+                _publish(staged, target)
         finally:
-            Path(beside).unlink(missing_ok=True)
+            writer.abandon()
+            staged.unlink(missing_ok=True)
 
     def remove(self, table: Table, *, part: str | None = None, **keys: Key) -> None:
-        """Delete a partition, or one part of it; nothing happens where there is none."""
-        if part is not None:
-            self.path(table, part=part, **keys).unlink(missing_ok=True)
-        else:
-            shutil.rmtree(self.folder(table, **keys), ignore_errors=True)
+        """Delete a partition, or one part of it, in one step; nothing happens where there is none.
+
+        Raises:
+            LakeError: it is there and cannot be deleted.
+        """
+        _complete(table, keys)
+        target = self.folder(table, **keys) if part is None else self.path(table, part=part, **keys)
+        with _explained(target):
+            if not target.exists():
+                return
+            leaving = self._staging() / f"{table.name}-{uuid.uuid4().hex}.removed"
+            with contextlib.suppress(FileNotFoundError):
+                target.rename(leaving)
+        _discard(leaving)
+
+    def _staging(self) -> Path:
+        """The folder of unfinished files, on the same file system as the tables, swept of what dead runs left."""
+        folder = self.root / "_staging"
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if entry.stat().st_mtime < time.time() - STAGING_TIME.total_seconds():
+                    _discard(entry)
+        return folder
 
     # -- concurrency ---------------------------------------------------------------------------------------------
 
@@ -194,21 +234,22 @@ class Lake:
         """Hold the right to write a partition for the length of the block.
 
         Raises:
-            LeaseHeldError: another live run holds it.
+            LeaseHeldError: another live run holds it, in this process or another.
         """
-        folder = self.root / "_leases"
-        name = "-".join([table.name, *(f"{k}={quote(str(keys[k]), safe='')}" for k in table.partition_keys)])
-        file = folder / f"{name}.json"
+        _complete(table, keys)
+        name = "-".join([table.name, *(_step(key, keys[key]) for key in table.partition_keys)])
+        file = self.root / "_leases" / f"{name}.json"
         with _explained(file):
-            folder.mkdir(parents=True, exist_ok=True)
-            _acquire(file)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock = leases.acquire(file)
         try:
             yield
         finally:
-            file.unlink(missing_ok=True)
+            leases.release(file, lock)
 
     def claim(self, table: Table, **keys: Key) -> bool:
         """Create the partition's folder; False where somebody else already has. Revisions are claimed this way."""
+        _complete(table, keys)
         folder = self.folder(table, **keys)
         with _explained(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -232,35 +273,96 @@ class PartitionWriter:
         if frame.height == 0 and self._writer is not None:
             return
         arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-        if self._writer is None:
-            schema = arrow.schema.with_metadata({k: v for k, v in self._stamp.encode().items()})
-            self._writer = pq.ParquetWriter(self._path, schema, compression="zstd", store_decimal_as_integer=True)
-        self._writer.write_table(arrow.cast(self._writer.schema))
+        with _explained(self._path):
+            if self._writer is None:
+                schema = arrow.schema
+                self._writer = pq.ParquetWriter(self._path, schema, compression="zstd", store_decimal_as_integer=True)
+            self._writer.write_table(arrow.cast(self._writer.schema))
         self.rows += frame.height
 
+    def annotate(self, notes: Mapping[str, object]) -> None:
+        """Add notes to the stamp that are known only once the rows are: they are written when the file is closed."""
+        self._stamp = replace(self._stamp, notes={**self._stamp.notes, **notes})
+
     def close(self) -> None:
+        """Finish the file; one of no rows where nothing was appended."""
         if self._writer is None:
             self(self._table.empty())
         assert self._writer is not None
-        self._writer.close()
+        with _explained(self._path):
+            self._writer.add_key_value_metadata(self._stamp.encode())
+            self._writer.close()
         self._writer = None
 
     def abandon(self) -> None:
+        """Let go of an unfinished file. What stopped the writing is the error to tell, not what this meets."""
         if self._writer is not None:
-            self._writer.close()
+            with contextlib.suppress(OSError):
+                self._writer.close()
 
 
-def _publish(beside: Path, target: Path) -> None:
-    """Move a finished file into place so that it survives a crash of the machine."""
-    beside.chmod(0o644)
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
+def _known(table: Table, keys: Iterable[str]) -> None:
+    unknown = set(keys) - set(table.partition_keys)
+    if unknown:
+        raise ValueError(f"{table.name} has no partition key {', '.join(sorted(unknown))}")
+
+
+def _complete(table: Table, keys: Iterable[str]) -> None:
+    _known(table, keys)
+    missing = set(table.partition_keys) - set(keys)
+    if missing:
+        raise ValueError(f"{table.name} needs the partition key {', '.join(sorted(missing))}")
+
+
+def _step(name: str, value: Key) -> str:
+    """One step of a partition's path, percent-encoded as Hive readers expect it."""
+    text = str(value)
+    if not text or isinstance(value, dt.datetime):
+        raise ValueError(f"{name}: expected a name, a number or a day, got {value!r}")
+    return f"{name}={quote(text, safe='')}"
+
+
+def _names(folder: Path) -> list[str]:
     try:
-        os.fsync(folder)
+        return sorted(entry.name for entry in folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise LakeError(
+            f"{folder}: cannot be listed ({error.strerror or error}). "
+            "Check `lake` in finops.yaml and the folder's permissions."
+        ) from error
+
+
+def _publish(staged: Path, target: Path) -> None:
+    """Move a finished file into place so that it survives a crash of the machine."""
+    _sync(staged)
+    made = []
+    folder = target.parent
+    while not folder.exists():
+        made.append(folder)
+        folder = folder.parent
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged.replace(target)
+    for changed in [target.parent, *(created.parent for created in made)]:
+        _sync(changed)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+def _discard(path: Path) -> None:
+    """Delete what no reader sees any more; what cannot be deleted now is swept later."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 @contextlib.contextmanager
@@ -272,44 +374,3 @@ def _explained(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror or error}). "
             "Check `lake` in finops.yaml, the folder's permissions and the free space."
         ) from error
-
-
-def _acquire(file: Path) -> None:
-    """Create the lease file, taking over one that is abandoned. A guard lock makes look-and-replace one step."""
-    now = dt.datetime.now(dt.UTC)
-    mine = {"host": socket.gethostname(), "pid": os.getpid(), "expires": (now + LEASE_TIME).isoformat()}
-    with (file.parent / ".guard").open("a") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        holder = _holder(file)
-        if holder is not None and _alive(holder, now):
-            raise LeaseHeldError(
-                f"{file.stem} is being written by process {holder['pid']} on {holder['host']}. "
-                f"Wait for it to end; if it is gone, delete {file}."
-            )
-        file.unlink(missing_ok=True)
-        with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644), "w") as handle:
-            json.dump(mine, handle)
-
-
-def _holder(file: Path) -> dict[str, str | int] | None:
-    try:
-        holder: dict[str, str | int] = json.loads(file.read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        return None
-    return holder
-
-
-def _alive(holder: Mapping[str, str | int], now: dt.datetime) -> bool:
-    if dt.datetime.fromisoformat(str(holder["expires"])) < now:
-        return False
-    if holder["host"] != socket.gethostname():
-        return True
-    try:
-        os.kill(int(holder["pid"]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -5,12 +5,23 @@ environment only (``AWS_*``, ``FINOPS_FINGERPRINT_KEY``).
 """
 
 import datetime as dt
-from decimal import Decimal
+import re
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from finops_pipeline.formats.names import FORMAT_NAMES
 
@@ -20,7 +31,8 @@ MIN_DATE = dt.date(2020, 1, 1)
 
 def _address(value: str) -> str:
     local, _, domain = value.rpartition("@")
-    if not local or "." not in domain.strip(".") or any(c.isspace() or c in '<>,;:"()[]\\' for c in value):
+    forbidden = any(c.isspace() or not c.isprintable() or c in '<>,;:"()[]\\' for c in value)
+    if not local or "@" in local or "." not in domain.strip(".") or forbidden:
         raise ValueError("expected one e-mail address such as team@example.com")
     return value
 
@@ -35,35 +47,94 @@ def _known_zone(value: str) -> str:
 
 def _clock(value: str) -> str:
     try:
-        dt.time.fromisoformat(value)
+        if re.fullmatch(r"\d\d:\d\d", value):
+            dt.time.fromisoformat(value)
+            return value
     except ValueError:
-        raise ValueError('expected a time of day in UTC such as "02:00" (in quotes)') from None
+        pass
+    raise ValueError("expected a time of day in UTC such as 02:00")
+
+
+def _day(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            pass
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value
+    raise ValueError("expected a day such as 2026-01-31")
+
+
+def _number(value: object) -> object:
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if isinstance(value, bool) or not number.is_finite():
+        raise ValueError("expected a number")
+    return number
+
+
+def _file(value: object) -> object:
+    return Path(value) if isinstance(value, str) and value else value
+
+
+def _source_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_]{1,64}", value):
+        raise ValueError("expected up to 64 of a-z, 0-9 and _")
     return value
 
 
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+def _each_once(entries: Sequence[_Named]) -> None:
+    places: dict[str, list[int]] = {}
+    for place, entry in enumerate(entries):
+        places.setdefault(entry.name, []).append(place)
+    twice = [f"{name} stands at {' and '.join(f'[{i}]' for i in at)}" for name, at in places.items() if len(at) > 1]
+    if twice:
+        raise ValueError(f"expected each name once: {'; '.join(twice)}")
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
 Email = Annotated[str, AfterValidator(_address)]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 TimeOfDay = Annotated[str, AfterValidator(_clock)]
+Day = Annotated[dt.date, BeforeValidator(_day)]
+Number = Annotated[Decimal, BeforeValidator(_number)]
+File = Annotated[Path, BeforeValidator(_file)]
 
 
 class Section(BaseModel):
-    """A part of the config: unknown keys are errors, values are never changed after loading."""
+    """A part of the config: unknown keys are errors, nothing is converted silently, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_keys(cls, value: Any) -> Any:
+        """A key that stands there without a value counts as absent."""
+        if value is None:
+            return {}
+        return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 
 class Source(Section):
     """One place where raw usage logs lie."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)] = Field(
+    name: Annotated[str, AfterValidator(_source_name)] = Field(
         description="Name of the source in tables, paths and assets: a-z, 0-9 and _"
     )
     format: str = Field(description="Format of its logs: " + ", ".join(FORMAT_NAMES))
-    uri: str = Field(min_length=1, description="s3://bucket/prefix, or a local folder (relative to this file)")
+    uri: Text = Field(description="s3://bucket/prefix, or a local folder (relative to this file)")
     cost_basis: Literal["contracted", "reported"] = Field(
-        "contracted", description="What is charged: our price, or the cost that the log reports"
+        default="contracted", description="What is charged: our price, or the cost that the log reports"
     )
-    key_timezone: TimeZone = Field("UTC", description="Time zone of the dates and hours in the object keys")
+    key_timezone: TimeZone = Field(default="UTC", description="Time zone of the dates and hours in the object keys")
 
     @field_validator("format")
     @classmethod
@@ -86,19 +157,21 @@ class Source(Section):
 class Team(Section):
     """Who answers for a team's spend. The key of the mapping is the team's name as the logs say it."""
 
-    owner: str | None = Field(None, description="A person or role, as it should stand on the statement")
-    cost_center: str | None = Field(None, description="Cost centre that is charged")
-    email: Email | None = Field(None, description="Where the team's reports and alerts go")
+    owner: str | None = Field(default=None, description="A person or role, as it should stand on the statement")
+    cost_center: str | None = Field(default=None, description="Cost centre that is charged")
+    email: Email | None = Field(default=None, description="Where the team's reports and alerts go")
 
 
 class Budget(Section):
     """A limit on what a scope may cost in a period."""
 
-    name: str = Field(min_length=1)
-    scope: dict[Literal["team", "project", "model", "provider", "cost_center", "tag"], str]
-    period: Literal["month"] = "month"
-    limit: Decimal = Field(gt=0, description="USD a period")
-    warn_at: list[Decimal] = Field(
+    name: Text = Field(description="Name of the budget in reports and alerts")
+    scope: dict[Literal["team", "project", "model", "provider", "cost_center", "tag"], Text] = Field(
+        description="Whose spend counts"
+    )
+    period: Literal["month"] = Field(default="month", description="Calendar months, UTC")
+    limit: Number = Field(gt=0, description="USD a period")
+    warn_at: list[Number] = Field(
         default=[Decimal("0.8"), Decimal("1.0")], description="Shares of the limit at which to tell"
     )
 
@@ -112,76 +185,90 @@ MATCHED = Literal[
 class OwnershipRule(Section):
     """Who owns the calls that match, from a date on. The first rule that matches wins."""
 
-    name: str = Field(min_length=1, description="Kept on each call that the rule decides")
-    from_: dt.date = Field(MIN_DATE, alias="from", description="First UTC day on which the rule holds")
-    match: dict[MATCHED, str] = Field(min_length=1, description="Columns of the log and the values they must have")
-    set: dict[Literal["team", "project", "cost_center", "environment"], str] = Field(min_length=1)
+    name: Text = Field(description="Kept on each call that the rule decides")
+    from_: Day = Field(default=MIN_DATE, alias="from", description="First UTC day on which the rule holds")
+    match: dict[MATCHED, Text] = Field(min_length=1, description="Columns of the log and the values they must have")
+    set: dict[Literal["team", "project", "cost_center", "environment"], Text] = Field(
+        min_length=1, description="What the calls that match get"
+    )
 
 
 class Reports(Section):
     """Who gets the month's statement."""
 
-    from_: Email = Field("finops@localhost.localdomain", alias="from", description="Sender of the mails")
+    from_: Email = Field(default="finops@localhost.localdomain", alias="from", description="Sender of the mails")
     recipients: list[Email] = Field(default=[], description="Finance: gets the whole statement")
-    currency: Literal["USD"] = Field("USD", description="Currency of the statement")
+    currency: Literal["USD"] = Field(default="USD", description="Currency of the statement")
 
 
 class Mail(Section):
     """How mail leaves."""
 
-    transport: Literal["outbox"] = Field("outbox", description="outbox: .eml files in a folder")
-    path: Path = Field(Path("./outbox"), description="Folder of the outbox, relative to this file")
+    transport: Literal["outbox"] = Field(default="outbox", description="outbox: .eml files in a folder")
+    path: File = Field(default=Path("./outbox"), description="Folder of the outbox, relative to this file")
 
 
 class Schedule(Section):
     """When Dagster's daemon runs the jobs; all times are UTC."""
 
-    nightly: TimeOfDay = Field("02:00", description="Time of the nightly run")
-    close_day: int = Field(3, ge=1, le=28, description="Day of the next month on which a month's statement is made")
-    month_end: TimeOfDay = Field("06:00", description="Time of that run")
+    nightly: TimeOfDay = Field(default="02:00", description="Time of the nightly run")
+    close_day: int = Field(
+        default=3, ge=1, le=28, description="Day of the next month on which a month's statement is made"
+    )
+    month_end: TimeOfDay = Field(default="06:00", description="Time of that run")
 
 
 class Limits(Section):
     """Bounds, and shares above which to warn."""
 
-    unpriced_share: Decimal = Field(Decimal("0.001"), ge=0, le=1, description="Tolerated share of unpriced tokens")
-    cost_drift: Decimal = Field(Decimal("0.02"), ge=0, description="Tolerated drift of our price against the log's")
-    max_line_bytes: int = Field(33_554_432, ge=1024, le=1 << 30, description="A longer line is quarantined")
-    max_inflate_ratio: int = Field(200, ge=2, description="A compressed object that grows more is quarantined")
-    memory_mb: int = Field(700, ge=256, description="Memory that mediation of a day aims to stay under")
+    unpriced_share: Number = Field(
+        default=Decimal("0.001"), ge=0, le=1, description="Tolerated share of unpriced tokens"
+    )
+    cost_drift: Number = Field(
+        default=Decimal("0.02"), ge=0, description="Tolerated drift of our price against the log's"
+    )
+    max_line_bytes: int = Field(default=33_554_432, ge=1024, le=1 << 30, description="A longer line is quarantined")
+    max_inflate_ratio: int = Field(default=200, ge=2, description="A compressed object that grows more is quarantined")
+    memory_mb: int = Field(default=700, ge=256, description="Memory that mediation of a day aims to stay under")
 
 
 class Privacy(Section):
     """What is made unreadable on the way in."""
 
-    hash_user_ids: bool = Field(False, description="Store keyed hashes in place of user ids")
+    hash_user_ids: bool = Field(default=False, description="Store keyed hashes in place of user ids")
 
 
 class Quarantine(Section):
     """What is kept of a line that cannot be read."""
 
-    keep_raw: bool = Field(False, description="Keep the line itself, prompts included; else place, length and hash only")
+    keep_raw: bool = Field(
+        default=False, description="Keep the line itself, prompts included; else its place and hash only"
+    )
 
 
 class Config(Section):
     """The whole of ``finops.yaml``. ``lake`` and ``sources`` are all that must be there."""
 
-    lake: str = Field(min_length=1, description="Folder of all tables, relative to this file")
-    start_date: dt.date = Field(dt.date(2024, 1, 1), description="First UTC day; earlier records are quarantined")
+    lake: Text = Field(description="Folder of all tables, relative to this file")
+    start_date: Day = Field(default=dt.date(2024, 1, 1), description="First UTC day; earlier records are quarantined")
     sources: list[Source] = Field(min_length=1, description="Where raw usage logs lie")
-    teams: dict[str, Team] = Field(default={}, description="Teams by the name that the logs give them")
+    teams: dict[Text, Team] = Field(default={}, description="Teams by the name that the logs give them")
     budgets: list[Budget] = Field(default=[], description="Limits")
     ownership: list[OwnershipRule] = Field(default=[], description="Who owns which calls; the first match wins")
-    prices: list[Path] = Field(default=[], description="CSV files with your own prices, relative to this file")
-    model_aliases: dict[str, str] = Field(default={}, description="Model as logged: model in the price book")
-    reports: Reports = Reports()
-    mail: Mail = Mail()
-    schedule: Schedule = Schedule()
-    limits: Limits = Limits()
-    privacy: Privacy = Privacy()
-    quarantine: Quarantine = Quarantine()
-    late_days: int = Field(3, ge=0, le=60, description="Days before yesterday that each nightly run looks at again")
-    grace_hours: int = Field(2, ge=0, le=24, description="Hours beyond a day's ends in whose keys its records may lie")
+    prices: list[File] = Field(default=[], description="CSV files with your own prices, relative to this file")
+    model_aliases: dict[Text, Text] = Field(default={}, description="Model as logged: model in the price book")
+    reports: Reports = Field(default=Reports(), description="Who gets the month's statement")
+    mail: Mail = Field(default=Mail(), description="How mail leaves")
+    schedule: Schedule = Field(default=Schedule(), description="When Dagster's daemon runs the jobs")
+    limits: Limits = Field(default=Limits(), description="Bounds, and shares above which to warn")
+    privacy: Privacy = Field(default=Privacy(), description="What is made unreadable on the way in")
+    quarantine: Quarantine = Field(default=Quarantine(), description="What is kept of a line that cannot be read")
+    late_days: int = Field(
+        default=3, ge=0, le=60, description="Days before yesterday that each nightly run looks at again"
+    )
+    grace_hours: int = Field(
+        default=2, ge=0, le=24, description="Hours beyond a day's ends in whose keys its records may lie"
+    )
 
     _folder: Path = Path()
 
@@ -199,17 +286,11 @@ class Config(Section):
             raise ValueError(f"expected a day from {MIN_DATE} on")
         return value
 
-    @model_validator(mode="after")
-    def _unique_names(self) -> Self:
-        for kind, names in (
-            ("sources", [s.name for s in self.sources]),
-            ("budgets", [b.name for b in self.budgets]),
-            ("ownership", [r.name for r in self.ownership]),
-        ):
-            twice = sorted({n for n in names if names.count(n) > 1})
-            if twice:
-                raise ValueError(f"{kind}: the name {twice[0]} stands twice")
-        return self
+    @field_validator("sources", "budgets", "ownership")
+    @classmethod
+    def _unique_names(cls, value: list[Any]) -> list[Any]:
+        _each_once(value)
+        return value
 
     @property
     def folder(self) -> Path:
@@ -233,4 +314,3 @@ class Config(Section):
         clone = self.model_copy()
         clone._folder = folder.resolve()
         return clone
-

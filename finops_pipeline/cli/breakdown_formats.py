@@ -1,0 +1,156 @@
+"""How a breakdown is printed: a table for people, CSV and JSON with the exact amounts for programs."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import click
+import polars as pl
+from rich import box
+from rich.table import Table
+
+from finops_pipeline.cli.terminal import console, shown
+from finops_pipeline.costs import MEASURES, Gaps
+from finops_pipeline.money import largest_remainder, to_cents
+from finops_pipeline.reports import numbers
+
+FORMULA_STARTS = r"^[=+\-@\t\r]"
+"""A text in a CSV that starts so would be a formula to a spreadsheet."""
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A breakdown as :func:`finops_pipeline.costs.breakdown` gives it, with its period.
+
+    Attributes:
+        others: How many rows the last one stands for, where the others were summed up; else none.
+    """
+
+    first: dt.date
+    last: dt.date
+    by: tuple[str, ...]
+    rows: pl.DataFrame
+    gaps: Gaps
+    others: int = 0
+
+    def limited(self, limit: int | None) -> "Breakdown":
+        """The first ``limit`` rows, and all others as one; everything without a limit."""
+        if limit is None:
+            return self
+        rest = self.rows.slice(limit)
+        if rest.is_empty():
+            return self
+        other = rest.select(*(pl.lit(None, rest.schema[d]).alias(d) for d in self.by), pl.col(*MEASURES, "share").sum())
+        rows = pl.concat([self.rows.head(limit), other.select(self.rows.columns)])
+        return replace(self, rows=rows, others=rest.height)
+
+    def labels(self, row: Mapping[str, object], place: int) -> list[str | None]:
+        """The dimensions of a row, as text; ``other (n)`` for the one that stands for n."""
+        if self.others and place == self.rows.height - 1:
+            return [f"other ({self.others})", *[""] * (len(self.by) - 1)]
+        return [None if row[name] is None else str(row[name]) for name in self.by]
+
+
+def notes(found: Breakdown) -> list[str]:
+    """What the reader must know of the numbers."""
+    said = []
+    if missing := found.gaps.missing:
+        days = (found.last - found.first).days + 1
+        which = f"{len(missing)} of {days} days" if days > 1 else str(found.first)
+        said.append(
+            f"the lake has no costs of {which}, which count as zero. "
+            f"`finops run --from {missing[0]} --to {missing[-1]}` makes them."
+        )
+    for day, sources in found.gaps.partial.items():
+        said.append(f"{day} is incomplete: it lacks {', '.join(sources)}.")
+    requests, unpriced = (sum(found.rows.get_column(c).to_list()) for c in ("requests", "unpriced_requests"))
+    if unpriced:
+        said.append(
+            f"{numbers.count(unpriced)} of {numbers.count(requests)} requests have no price and are not in the cost."
+        )
+    return said
+
+
+def print_table(found: Breakdown, limit: int | None) -> None:
+    """Rows with costs in whole cents that add up to the total, and stay the same whatever the limit."""
+    exact = found.rows.get_column("cost").to_list()
+    total = to_cents(sum(exact, Decimal(0)))
+    cents = largest_remainder(exact, total)
+    found = found.limited(limit)
+    if found.others:
+        cents = [*cents[:limit], sum(cents[limit:], Decimal(0))]
+    rows = found.rows.to_dicts()
+    sums = {name: sum(row[name] for row in rows) for name in MEASURES}
+    table = Table(
+        title=f"{found.first} to {found.last}, UTC", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for name in found.by or ("",):
+        table.add_column(name.replace("_", " ").capitalize(), overflow="fold")
+    for heading in ("Requests", "Errors", "Tokens", "Cost USD", "Share", "Unpriced"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if found.by:
+        for place, (row, cost) in enumerate(zip(rows, cents, strict=True)):
+            labels = found.labels(row, place)
+            cells = [shown(t, _absent(name)) for name, t in zip(found.by, labels, strict=True)]
+            table.add_row(*cells, *_measures(row, cost, row["share"]))
+        table.add_section()
+    whole = 1.0 if total else None
+    table.add_row("Total", *[""] * (len(found.by) - 1), *_measures(sums, total, whole), style="bold")
+    console().print(table)
+
+
+def _measures(row: Mapping[str, int], cost: Decimal, share: float | None) -> Iterable[str]:
+    part = None if share is None else Decimal(str(share))
+    unpriced = row["unpriced_requests"]
+    yield from (numbers.count(row[name]) for name in ("requests", "errors", "tokens"))
+    yield numbers.money(cost)
+    yield numbers.share(part)
+    yield numbers.count(unpriced) if unpriced else ""
+
+
+def _absent(dimension: str) -> str:
+    return "unallocated" if dimension == "team" else numbers.DASH
+
+
+def print_csv(found: Breakdown, limit: int | None) -> None:
+    """Exact amounts; texts that a spreadsheet would take for formulas get an apostrophe before them."""
+    found = found.limited(limit)
+    labels = [found.labels(row, place) for place, row in enumerate(found.rows.to_dicts())]
+    texts = pl.DataFrame(labels, schema=dict.fromkeys(found.by, pl.String), orient="row") if found.by else None
+    frame = found.rows if texts is None else found.rows.with_columns(texts)
+    safe = (
+        pl.when(pl.col(name).str.contains(FORMULA_STARTS)).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name)
+        for name in found.by
+    )
+    click.echo(frame.with_columns(safe).write_csv(), nl=False)
+
+
+def print_json(found: Breakdown, limit: int | None) -> None:
+    """One object; amounts are text, so that no reader makes floats of them."""
+    found = found.limited(limit)
+    rows = found.rows.to_dicts()
+    others = rows.pop() if found.others else None
+    said = {
+        "from": found.first,
+        "to": found.last,
+        "by": list(found.by),
+        "currency": "USD",
+        "rows": rows,
+        "others": others and {"rows": found.others, **{k: v for k, v in others.items() if k not in found.by}},
+        "missing_days": found.gaps.missing,
+        "partial_days": {str(day): sources for day, sources in found.gaps.partial.items()},
+    }
+    click.echo(json.dumps(said, indent=2, default=_as_text))
+
+
+def _as_text(value: object) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+PRINTED: Mapping[str, Callable[[Breakdown, int | None], None]] = {
+    "table": print_table,
+    "csv": print_csv,
+    "json": print_json,
+}

@@ -1,0 +1,150 @@
+"""``finops check``: is the config valid, can every source and the lake be reached, and what is there."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from finops_pipeline.cli.options import common_options, config_of
+from finops_pipeline.errors import FinopsError, LakeError, SourceError
+
+if TYPE_CHECKING:
+    from finops_pipeline.config.model import Config, Source
+    from finops_pipeline.mediation.coverage import Coverage
+
+EPILOG = """\
+\b
+Examples:
+  finops check
+  finops --config /etc/finops.yaml check
+
+Exits with 2 when the config has mistakes, with 1 when a source or the lake cannot be used.
+"""
+
+
+@click.command(epilog=EPILOG)
+@common_options
+@click.pass_context
+def check(ctx: click.Context) -> None:
+    """Validate the config and say what each source holds.
+
+    Lists the sources and reads none of their objects; writes nothing.
+    """
+    config = config_of(ctx)
+    problems = [str(e) for e in (_lake_error(config), _price_error(config)) if e is not None]
+    notes = _unused(config)
+    click.echo(f"Lake: {config.resolved(config.lake)}\n")
+    found = {}
+    for source in config.sources:
+        try:
+            found[source.name] = _coverage(config, source)
+        except SourceError as error:
+            problems.append(str(error))
+    _show(config, found)
+    for source in config.sources:
+        if source.name in found:
+            notes += _remarks(config, source, found[source.name])
+    for note in notes:
+        click.echo(f"Note: {note}")
+    for problem in problems:
+        click.echo(f"Error: {problem}", err=True)
+    if problems:
+        ctx.exit(1)
+    click.echo("The config is valid and every source can be reached.")
+
+
+def _coverage(config: "Config", source: "Source") -> "Coverage":
+    from finops_pipeline.mediation.coverage import coverage
+
+    return coverage(config, source)
+
+
+def _lake_error(config: "Config") -> FinopsError | None:
+    from finops_pipeline.lake import Lake
+
+    root = config.resolved(config.lake)
+    try:
+        Lake(root)
+    except LakeError as error:
+        return error
+    there = _innermost_folder_that_exists(root)
+    if not there.is_dir():
+        return LakeError(f"{root}: {there} is no folder. Check `lake` in finops.yaml.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        return LakeError(f"{root}: {there} cannot be written. Check `lake` in finops.yaml and the permissions.")
+    return None
+
+
+def _innermost_folder_that_exists(path: Path) -> Path:
+    return next(step for step in (path, *path.parents) if step.exists())
+
+
+def _price_error(config: "Config") -> FinopsError | None:
+    """What is wrong with the config's own price files."""
+    if not config.prices:
+        return None
+    from finops_pipeline.pricing.book import compile_book
+
+    try:
+        compile_book(config)
+    except FinopsError as error:
+        return error
+    return None
+
+
+def _unused(config: "Config") -> list[str]:
+    from finops_pipeline.config.loading import unused_sections
+
+    return [f"`{name}` in the config has no effect in this version." for name in unused_sections(config)]
+
+
+def _remarks(config: "Config", source: "Source", found: "Coverage") -> list[str]:
+    from finops_pipeline.reports import numbers
+
+    remarks = []
+    if not found.objects:
+        remarks.append(f"{source.name}: no log objects below {source.uri}. Is the prefix right?")
+    if found.undated:
+        remarks.append(
+            f"{source.name}: {numbers.count(found.undated)} objects carry no date in their keys and are read for "
+            "each day."
+        )
+    if found.first_day and found.first_day < config.start_date:
+        remarks.append(
+            f"{source.name}: days before start_date ({config.start_date}) are not run; the logs begin on "
+            f"{found.first_day}."
+        )
+    if found.last_day and found.last_day < config.start_date:
+        remarks.append(f"{source.name}: every log lies before start_date ({config.start_date}).")
+    return remarks
+
+
+def _show(config: "Config", found: "dict[str, Coverage]") -> None:
+    from rich import box
+    from rich.table import Table
+
+    from finops_pipeline.cli.terminal import console
+    from finops_pipeline.reports import numbers
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Source", "Format", "Reachable"):
+        table.add_column(heading)
+    table.add_column("Objects", justify="right")
+    table.add_column("Days covered")
+    table.add_column("Newest object")
+    for source in config.sources:
+        covered = found.get(source.name)
+        if covered is None:
+            table.add_row(source.name, source.format, "no", *[numbers.DASH] * 3, style="red")
+            continue
+        days = f"{covered.first_day} to {covered.last_day}" if covered.first_day else numbers.DASH
+        table.add_row(
+            source.name,
+            source.format,
+            "yes",
+            numbers.count(covered.objects) + ("" if covered.complete else " and more"),
+            days if covered.complete or not covered.first_day else f"{days} and more",
+            numbers.instant(covered.newest) if covered.newest else numbers.DASH,
+        )
+    console().print(table)

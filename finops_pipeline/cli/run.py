@@ -1,0 +1,119 @@
+"""``finops run``: the assets in this process, for those who schedule with cron."""
+
+import datetime as dt
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import click
+
+from finops_pipeline.cli import options
+from finops_pipeline.cli.options import DAY, MONTH, ask_for_traceback, common_options, config_of
+
+if TYPE_CHECKING:
+    from finops_pipeline.config.model import Config
+
+EPILOG = """\
+\b
+Examples:
+  finops run                                    what is due: every night, from cron
+  finops run --from 2026-10-01 --to 2026-10-31  a backfill of October
+  finops run --month 2026-10                    October's statement only
+  finops run --from 2026-10-07 --to 2026-10-07 --source gateway
+
+Exits with 1 when something failed; what did not fail is written all the same, and the next run
+makes the rest.
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--from", "first", type=DAY, metavar="DAY", help="First day, included.")
+@click.option("--to", "last", type=DAY, metavar="DAY", help="Last day, included. By default yesterday.")
+@click.option("--month", type=MONTH, metavar="MONTH", help="Make this month's statement, as 2026-10.")
+@click.option("--source", metavar="NAME", help="Read this source's logs only, and price nothing.")
+@click.option("--force", is_flag=True, help="Make days and months again although their inputs have not changed.")
+@click.option("--allow-partial", is_flag=True, help="Price days that lack a source; they are marked incomplete.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    metavar="LEVEL",
+    help="Show the log from debug, info, warning or error on, in place of the bar; debug shows tracebacks too.",
+)
+@common_options
+@click.pass_context
+def run(
+    ctx: click.Context,
+    first: dt.date | None,
+    last: dt.date | None,
+    month: str | None,
+    source: str | None,
+    force: bool,
+    allow_partial: bool,
+    log_level: str | None,
+) -> None:
+    """Read logs, price the calls, and make the month's statement.
+
+    Without dates: yesterday and the late_days before it, and the statement of the month before once close_day has
+    come. With --from and --to: these days, both included. With --month alone: that month's statement only.
+    Days are UTC days. What has not changed since the last run is left alone.
+    """
+    if log_level == "debug":
+        ask_for_traceback(ctx)
+    config = config_of(ctx)
+    today = options.now().date()
+    days = _days(config, first, last, today)
+    _check_month(config, month, today)
+    _check_source(config, source, month)
+
+    from finops_pipeline.cli.run_display import RunDisplay
+    from finops_pipeline.orchestration.runner import RunRequest
+    from finops_pipeline.orchestration.runner import run as run_assets
+
+    request = RunRequest(days=days, month=month, source=source, force=force, allow_partial=allow_partial)
+    with RunDisplay(plain=log_level is not None) as display:
+        report = run_assets(config, request, now=options.now(), on_progress=display.tell, log_level=log_level)
+    display.summary(report)
+    if not report.ok:
+        ctx.exit(1)
+
+
+def _days(
+    config: "Config", first: dt.date | None, last: dt.date | None, today: dt.date
+) -> tuple[dt.date, dt.date] | None:
+    """The days asked for, both included; None where none are."""
+    if first is None and last is None:
+        return None
+    if first is None:
+        raise click.UsageError("--to needs --from: which is the first day?")
+    last = last or max(first, today - dt.timedelta(days=1))
+    if first > last:
+        raise click.BadParameter(f"{first} lies after --to {last}", param_hint="--from")
+    if last > today:
+        raise click.BadParameter(f"{last} lies in the future: today is {today}, UTC", param_hint="--to")
+    if first < config.start_date:
+        raise click.BadParameter(
+            f"{first} lies before start_date in the config, {config.start_date}", param_hint="--from"
+        )
+    return first, last
+
+
+def _check_month(config: "Config", month: str | None, today: dt.date) -> None:
+    if month is None:
+        return
+    if month > f"{today:%Y-%m}":
+        raise click.BadParameter(f"{month} lies in the future: today is {today}, UTC", param_hint="--month")
+    if month < f"{config.start_date:%Y-%m}":
+        raise click.BadParameter(
+            f"{month} lies before start_date in the config, {config.start_date}", param_hint="--month"
+        )
+
+
+def _check_source(config: "Config", source: str | None, month: str | None) -> None:
+    if source is None:
+        return
+    names = [s.name for s in config.sources]
+    if source not in names:
+        close = get_close_matches(source, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(names)}"
+        raise click.BadParameter(f"no source {source!r} in the config: {hint}", param_hint="--source")
+    if month is not None:
+        raise click.UsageError("--source reads logs only and makes no statement: leave --source or --month out.")

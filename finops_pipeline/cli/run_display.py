@@ -1,0 +1,102 @@
+"""What a person sees of a run: a progress bar on a terminal, a line a partition elsewhere, and how it ended."""
+
+import sys
+from collections import Counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich import box
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from finops_pipeline.cli.terminal import console
+from finops_pipeline.reports import numbers
+
+if TYPE_CHECKING:
+    from finops_pipeline.orchestration.runs import Progress as PartitionEnded
+    from finops_pipeline.orchestration.runs import RunReport, StatementMade
+
+STATUSES = ("written", "unchanged", "failed", "skipped")
+
+
+def on_terminal() -> bool:
+    """Whether a person watches stderr."""
+    return sys.stderr.isatty()
+
+
+class RunDisplay:
+    """Shows a run as it goes, on stderr, and its end: results on stdout, failures on stderr.
+
+    Args:
+        plain: Lines in place of the bar, also on a terminal: a log is to be shown there.
+    """
+
+    def __init__(self, *, plain: bool = False) -> None:
+        self._counts: dict[str, Counter[str]] = {}
+        self._console = console(stderr=True)
+        self._bar = None if plain or not on_terminal() else self._new_bar()
+        self._task = None if self._bar is None else self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def tell(self, ended: "PartitionEnded") -> None:
+        """Take note of a partition that has ended."""
+        self._counts.setdefault(ended.asset, Counter())[ended.status] += 1
+        if self._bar is not None and self._task is not None:
+            self._bar.update(
+                self._task, description=f"{ended.partition} {ended.asset}", completed=ended.done, total=ended.total
+            )
+        else:
+            line = f"[{ended.done}/{ended.total}] {ended.asset} {ended.partition}: {ended.status}"
+            print(line, file=sys.stderr, flush=True)
+
+    def summary(self, report: "RunReport") -> None:
+        """How the run ended: partitions by table, statements, warnings, failures."""
+        if self._counts:
+            self._table()
+        else:
+            print("Nothing was due.")
+        for statement in report.statements:
+            _statement(statement)
+        for kind, style, sentences in (("Warning", "yellow", report.warnings), ("Error", "red", report.failures)):
+            for sentence in sentences:
+                self._console.print(Text.assemble((f"{kind}: ", style), sentence), soft_wrap=True)
+
+    def _table(self) -> None:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("Table")
+        used = [status for status in STATUSES if any(counts[status] for counts in self._counts.values())]
+        for status in used:
+            table.add_column(status.capitalize(), justify="right", style="red" if status == "failed" else "")
+        for asset, counts in self._counts.items():
+            table.add_row(asset, *(numbers.count(counts[s]) if counts[s] else "" for s in used))
+        console().print(table)
+
+    def _new_bar(self) -> Progress:
+        return Progress(
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=self._console,
+            transient=True,
+        )
+
+
+def _statement(made: "StatementMade") -> None:
+    state = "new" if made.is_new else "unchanged"
+    month = numbers.month_and_year(made.month)
+    print(f"Statement of {month}, revision {made.revision} ({state}): {numbers.money(made.total)} USD")
+    print(f"  {made.page}")
+    for mail in made.mails:
+        print(f"  {mail}")
