@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich import box
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -30,12 +31,14 @@ class RunDisplay:
 
     Args:
         plain: Lines in place of the bar, also on a terminal: a log is to be shown there.
+        quiet: No lines where there is no bar.
     """
 
-    def __init__(self, *, plain: bool = False) -> None:
+    def __init__(self, *, plain: bool = False, quiet: bool = False) -> None:
         self._counts: dict[str, Counter[str]] = {}
         self._console = console(stderr=True)
-        self._bar = None if plain or not on_terminal() else self._new_bar()
+        self._quiet = quiet
+        self._bar = None if plain or not on_terminal() else new_bar(self._console)
         self._task = None if self._bar is None else self._bar.add_task("", total=None)
 
     def __enter__(self) -> Self:
@@ -56,7 +59,7 @@ class RunDisplay:
             self._bar.update(
                 self._task, description=f"{ended.partition} {ended.asset}", completed=ended.done, total=ended.total
             )
-        else:
+        elif not self._quiet:
             line = f"[{ended.done}/{ended.total}] {ended.asset} {ended.partition}: {ended.status}"
             print(line, file=sys.stderr, flush=True)
 
@@ -82,15 +85,41 @@ class RunDisplay:
             table.add_row(asset, *(numbers.count(counts[s]) if counts[s] else "" for s in used))
         console().print(table)
 
-    def _new_bar(self) -> Progress:
-        return Progress(
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=self._console,
-            transient=True,
-        )
+
+class Steps:
+    """A bar for work that tells how many of its steps are done; nothing where nobody watches."""
+
+    def __init__(self, doing: str) -> None:
+        self._bar = new_bar(console(stderr=True)) if on_terminal() else None
+        self._task = None if self._bar is None else self._bar.add_task(doing, total=None)
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def tell(self, done: int, total: int) -> None:
+        """So many steps of so many are done."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total)
+
+
+def new_bar(screen: Console) -> Progress:
+    """A progress bar that leaves nothing behind."""
+    return Progress(
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=screen,
+        transient=True,
+    )
 
 
 def _statement(made: "StatementMade") -> None:

@@ -8,6 +8,7 @@ own keys only. What a key's day finds that no window of the record's own day wou
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -21,6 +22,9 @@ INSTANT_STEP = dt.timedelta(microseconds=1)
 
 MAX_DEPTH = 10
 """Folders between the uri and the date, at most."""
+
+LISTINGS = 8
+"""Listings under way at once."""
 
 HALF_A_DAY = 12
 """From this many hours of a date on, one listing of the whole date is cheaper than a listing an hour."""
@@ -149,9 +153,11 @@ class DatedKeys:
         return found
 
     def day_objects(self, store: ObjectStore, day: dt.date, clock: Clock, roots: tuple[str, ...]) -> Iterator[Placed]:
-        for root in roots:
-            for prefix in self.prefixes(day, clock):
-                for ref in store.objects(root + prefix):
+        prefixes = [root + prefix for root in roots for prefix in self.prefixes(day, clock)]
+        # A listing is a wait for the store: many teams' folders are many waits, so they are waited for together.
+        with ThreadPoolExecutor(LISTINGS) as pool:
+            for refs in pool.map(lambda prefix: list(store.objects(prefix)), prefixes):
+                for ref in refs:
                     placed = self.place(ref, clock)
                     if placed is not None and placed.read_by(day):
                         yield placed

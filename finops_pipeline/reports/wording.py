@@ -190,7 +190,7 @@ def _unpriced(statement: Statement) -> Notice | None:
     who = _listed(["unallocated usage" if team is None else f"team {numbers.name(team)}" for team in teams])
     return Notice(
         headline,
-        f"({names}; {size}; {who}). Until a price is set they are charged what their log reports, if anything.",
+        f"({names}; {size}; {who}). They are charged at nothing until a price is set.",
     )
 
 

@@ -20,7 +20,9 @@ INGEST_OBJECTS = Table(
         Column("size", pl.Int64, "Bytes, as listed", False),
         Column("etag", pl.String, "The store's content tag, as listed", False),
         Column("state", pl.String, "read, damaged (read up to the damage) or vanished (gone since the listing)", False),
-        Column("own", pl.Boolean, "Whether the key belongs to this day; false for a neighbour within grace_hours", False),
+        Column(
+            "own", pl.Boolean, "Whether the key belongs to this day; false for a neighbour within grace_hours", False
+        ),
         Column("lines", pl.Int64, "Lines that are not blank", False),
         Column("records", pl.Int64, "Records: the sum of the outcomes", False),
         Column("usage", pl.Int64, "Records that became usage of this day", False),

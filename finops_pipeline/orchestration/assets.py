@@ -1,0 +1,157 @@
+"""The assets, built from the config: one ``usage`` asset a source, the daily tables, the month's end.
+
+Bodies are one call each: the loop over partitions stands in ``session``, what a partition is made of in ``steps`` and
+``month_steps``. Those two, and with them DuckDB, pyarrow and the templates, are imported with the first partition, so
+that Dagster's many short-lived processes load the code location quickly.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import dagster as dg
+import polars as pl
+
+from finops_pipeline.config.model import Config, Source
+from finops_pipeline.orchestration.accepted import accepting_betas
+from finops_pipeline.orchestration.partitions import MAX_PARTITIONS_PER_RUN, daily, monthly
+from finops_pipeline.orchestration.session import RunOptions, Session, make_partitions
+from finops_pipeline.orchestration.step import StepContext, StepResult
+from finops_pipeline.schemas import CHARGEBACK, DAILY_COSTS, PRICED_USAGE, USAGE, Table
+
+PRICED = dg.AssetKey("priced_usage")
+ROLLED_UP = dg.AssetKey("daily_costs")
+STATEMENT = dg.AssetKey("chargeback")
+PAGE = dg.AssetKey("chargeback_reports")
+DELIVERY = dg.AssetKey("report_delivery")
+
+DESCRIPTIONS = {
+    "usage": "Model calls of one source as its logs said them: parsed, deduplicated, every line accounted for.",
+    "priced_usage": "Every call of every source with who pays for it and what it cost. Waits for all sources.",
+    "daily_costs": "Calls, tokens and costs by day and dimension: what every report reads.",
+    "chargeback": "The month's statement. A new revision where it says something new, none where it does not.",
+    "chargeback_reports": "The statement's page, one for each revision.",
+    "report_delivery": "The statement's mails: each recipient gets each revision once.",
+}
+
+
+def usage_key(source: str) -> dg.AssetKey:
+    """Key of a source's ``usage`` asset."""
+    return dg.AssetKey(["usage", source])
+
+
+def raw_logs(config: Config) -> list[dg.AssetSpec]:
+    """The raw logs of each source: not made here, shown for lineage."""
+    return [
+        dg.AssetSpec(
+            dg.AssetKey(["raw_logs", source.name]),
+            description=f"Raw logs, format {source.format}. They are read, never written.",
+            metadata={"dagster/uri": source.uri, "format": source.format},
+            kinds={"s3" if source.uri.startswith("s3://") else "file"},
+            group_name="raw_logs",
+        )
+        for source in config.sources
+    ]
+
+
+def daily_assets(config: Config) -> list[dg.AssetsDefinition]:
+    """``usage/<source>`` for each source, ``priced_usage`` and ``daily_costs``: a partition a UTC day."""
+    days, usage = daily(config), [usage_key(source.name) for source in config.sources]
+    return [
+        *(_usage(source, days) for source in config.sources),
+        _asset(PRICED, _price, usage, days, "rating", {"parquet"}, PRICED_USAGE),
+        _asset(ROLLED_UP, _roll_up, [PRICED], days, "rollup", {"parquet"}, DAILY_COSTS),
+    ]
+
+
+def monthly_assets(config: Config) -> list[dg.AssetsDefinition]:
+    """``chargeback``, ``chargeback_reports`` and ``report_delivery``: a partition a calendar month."""
+    months = monthly(config)
+    return [
+        _asset(STATEMENT, _charge_back, [ROLLED_UP], months, "billing", {"parquet"}, CHARGEBACK),
+        _asset(PAGE, _report, [STATEMENT], months, "billing", {"html"}),
+        _asset(DELIVERY, _send, [PAGE], months, "billing", {"email"}),
+    ]
+
+
+def _usage(source: Source, days: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    logs = dg.AssetKey(["raw_logs", source.name])
+    step = partial(_mediate, source=source.name)
+    return _asset(usage_key(source.name), step, [logs], days, "mediation", {"parquet"}, USAGE)
+
+
+def _asset(
+    key: dg.AssetKey,
+    step: Callable[[StepContext, str], StepResult],
+    inputs: Sequence[dg.AssetKey],
+    partitions: dg.PartitionsDefinition[str],
+    group: str,
+    kinds: set[str],
+    table: Table | None = None,
+) -> dg.AssetsDefinition:
+    with accepting_betas():
+
+        @dg.asset(
+            key=key,
+            deps=inputs,
+            partitions_def=partitions,
+            backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=MAX_PARTITIONS_PER_RUN),
+            description=DESCRIPTIONS[key.path[0]],
+            group_name=group,
+            kinds=kinds,
+            metadata={} if table is None else {"dagster/column_schema": column_schema(table)},
+        )
+        def make(context: dg.AssetExecutionContext, options: RunOptions, session: dg.ResourceParam[Session]) -> None:
+            make_partitions(context, options, session, step)
+
+    return make
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The table's contract as Dagster's UI shows columns."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                str(column.dtype) if isinstance(column.dtype, pl.DataType) else column.dtype.__name__,
+                description=column.meaning,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def _mediate(context: StepContext, partition: str, *, source: str) -> StepResult:
+    from finops_pipeline.orchestration import steps
+
+    return steps.mediate(context, partition, source=source)
+
+
+def _price(context: StepContext, partition: str) -> StepResult:
+    from finops_pipeline.orchestration import steps
+
+    return steps.price(context, partition)
+
+
+def _roll_up(context: StepContext, partition: str) -> StepResult:
+    from finops_pipeline.orchestration import steps
+
+    return steps.roll_up(context, partition)
+
+
+def _charge_back(context: StepContext, partition: str) -> StepResult:
+    from finops_pipeline.orchestration import month_steps
+
+    return month_steps.charge_back(context, partition)
+
+
+def _report(context: StepContext, partition: str) -> StepResult:
+    from finops_pipeline.orchestration import month_steps
+
+    return month_steps.report(context, partition)
+
+
+def _send(context: StepContext, partition: str) -> StepResult:
+    from finops_pipeline.orchestration import month_steps
+
+    return month_steps.send(context, partition)

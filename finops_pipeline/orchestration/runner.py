@@ -1,0 +1,203 @@
+"""Runs the jobs in this process, for the command line, for cron and for the demo.
+
+The same assets and jobs as the daemon's, with what a person waiting wants beside them: progress, the complete days of
+a range in which a source failed, a second pass over days that received strays, a report in sentences.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+
+import dagster as dg
+
+from finops_pipeline.chargeback.revisions import load_statement
+from finops_pipeline.config.model import Config
+from finops_pipeline.errors import ConfigError
+from finops_pipeline.mediation.day import days_with_fresh_strays
+from finops_pipeline.orchestration.checks import NOTHING_QUARANTINED
+from finops_pipeline.orchestration.code_location import build_definitions
+from finops_pipeline.orchestration.continuation import AssetDay, daily_upstream, runnable_stretches
+from finops_pipeline.orchestration.history import history
+from finops_pipeline.orchestration.jobs import MONTH_END, NIGHTLY
+from finops_pipeline.orchestration.month_steps import page_path
+from finops_pipeline.orchestration.partitions import range_tags
+from finops_pipeline.orchestration.periods import closed_month, days_between, month_of, nightly_window
+from finops_pipeline.orchestration.runs import Progress, RunReport, RunRequest, StatementMade
+from finops_pipeline.orchestration.session import Outcome, RunOptions, Session
+from finops_pipeline.orchestration.tally import Tally
+
+__all__ = ["Progress", "RunReport", "RunRequest", "StatementMade", "run"]
+
+MAX_PASSES = 3
+"""Passes over the days, the first included; strays that the last one hands over wait for the next run."""
+
+MONTHLY_ASSETS = ("chargeback", "chargeback_reports", "report_delivery")
+
+
+def run(
+    config: Config,
+    request: RunRequest,
+    *,
+    now: dt.datetime,
+    on_progress: Callable[[Progress], None] | None = None,
+    instance: dg.DagsterInstance | None = None,
+    log_level: str | None = None,
+) -> RunReport:
+    """Run what ``request`` asks for and report how it went. Partitions that fail are reported, not raised.
+
+    Args:
+        config: The whole of ``finops.yaml``.
+        request: What to run.
+        now: The present, UTC: it decides what yesterday is, and which records lie in the future.
+        on_progress: Told of each partition that has ended.
+        instance: Where Dagster keeps the history; by default that of ``DAGSTER_HOME``, else none is kept.
+        log_level: Level of Dagster's own log on stderr; by default it is silent.
+
+    Raises:
+        ConfigError: the request names a source that the config does not have, or days before its start.
+        KeyboardInterrupt: somebody interrupted it; what was written until then stays.
+    """
+    _refuse_impossible(config, request)
+    days, month = _what_to_run(config, request, now.date())
+    with history(instance) as kept:
+        running = _Run(config, request, now, kept, on_progress, log_level or "critical")
+        return running.report(days, month)
+
+
+def _refuse_impossible(config: Config, request: RunRequest) -> None:
+    known = [source.name for source in config.sources]
+    if request.source is not None and request.source not in known:
+        raise ConfigError(f"there is no source {request.source} in finops.yaml: expected one of {', '.join(known)}.")
+    first_month = month_of(config.start_date)
+    if (request.days and request.days[0] < config.start_date) or (request.month and request.month < first_month):
+        raise ConfigError(f"nothing lies before {config.start_date}, the start_date in finops.yaml.")
+
+
+def _what_to_run(config: Config, request: RunRequest, today: dt.date) -> tuple[list[dt.date], str | None]:
+    if request.days is not None or request.month is not None:
+        return days_between(*request.days) if request.days else [], request.month
+    window = nightly_window(config, today)
+    month = None if request.source else closed_month(config, today)
+    return days_between(*window) if window else [], month
+
+
+class _Run:
+    """One run as it goes: it launches Dagster's runs, as many as it takes."""
+
+    def __init__(
+        self,
+        config: Config,
+        request: RunRequest,
+        now: dt.datetime,
+        kept: dg.DagsterInstance,
+        on_progress: Callable[[Progress], None] | None,
+        log_level: str,
+    ) -> None:
+        self._config, self._today, self._kept, self._log_level = config, now.date(), kept, log_level.upper()
+        self._tally = Tally(on_progress)
+        self._told: list[Outcome] = []
+        session = Session(config, now=lambda: now, tell=self._ended)
+        self._lake = session.lake
+        self._definitions = build_definitions(
+            session, RunOptions(force=request.force, allow_partial=request.allow_partial)
+        )
+        everything = daily_upstream((source.name for source in config.sources), allow_partial=request.allow_partial)
+        self._upstream = {f"usage/{request.source}": ()} if request.source else everything
+        self._days: set[dt.date] = set()
+        self._statements: list[StatementMade] = []
+
+    def report(self, days: list[dt.date], month: str | None) -> RunReport:
+        """Make the days, the days that received strays, the month, and tell how it went."""
+        self._tally.plan(len(days) * len(self._upstream) + (len(MONTHLY_ASSETS) if month else 0))
+        if days:
+            self._make_days(days)
+            self._make_stray_days()
+        if month:
+            self._make_month(month)
+        return self._tally.report(len(self._days), self._statements)
+
+    def _make_days(self, days: Iterable[dt.date]) -> None:
+        """Make the daily assets of ``days``; below what failed, go on with the days that are complete."""
+        pending: set[AssetDay] = {(asset, day) for day in days for asset in self._upstream}
+        made: set[AssetDay] = set()
+        self._days.update(day for _, day in pending)
+        lost: set[AssetDay] = set()
+        while waiting := runnable_stretches(self._upstream, pending, made):
+            stretch = waiting[0]
+            told = self._launch(NIGHTLY, stretch.assets, str(stretch.first), str(stretch.last))
+            tried = {(o.asset, dt.date.fromisoformat(o.partition)) for o in told}
+            if not told:  # it broke before its first partition: trying again would never end
+                lost |= {(asset, day) for asset in stretch.assets for day in days_between(stretch.first, stretch.last)}
+            pending -= tried | lost
+            made |= {(o.asset, dt.date.fromisoformat(o.partition)) for o in told if o.error is None}
+        for asset in self._upstream:
+            for day in sorted(day for left, day in pending | lost if left == asset):
+                self._tally.skip(asset, str(day))
+
+    def _make_stray_days(self) -> None:
+        """Run the days again that have received strays, until there are none."""
+        for _ in range(MAX_PASSES - 1):
+            waiting = self._stray_days()
+            if not waiting:
+                return
+            self._tally.plan(len(waiting) * len(self._upstream))
+            self._make_days(waiting)
+        for day in self._stray_days():
+            self._tally.warn("usage", str(day), "the day has received late records again; the next run will read them")
+
+    def _make_month(self, month: str) -> None:
+        """Make the month's statement, its page and its mails."""
+        told = {outcome.asset: outcome for outcome in self._launch(MONTH_END, MONTHLY_ASSETS, month, month)}
+        for asset in MONTHLY_ASSETS:
+            if asset not in told:
+                self._tally.skip(asset, month)
+        results = {asset: outcome.result for asset, outcome in told.items() if outcome.result is not None}
+        if "chargeback_reports" in results:
+            statement, sent = load_statement(self._lake, month), results.get("report_delivery")
+            self._statements.append(
+                StatementMade(
+                    month,
+                    statement.revision,
+                    statement.total,
+                    results["chargeback"].changed,
+                    page_path(self._lake, month, statement.revision),
+                    list(sent.files) if sent else [],
+                )
+            )
+
+    def _stray_days(self) -> list[dt.date]:
+        """Days whose usage has not read its strays yet, without those that have failed and those that are not over."""
+        failed = {partition for _, partition in self._tally.failed()}
+        waiting = days_with_fresh_strays(self._config, self._lake)
+        days = {day for source, day in waiting if f"usage/{source}" in self._upstream}
+        return sorted(day for day in days if (day < self._today or day in self._days) and str(day) not in failed)
+
+    def _ended(self, outcome: Outcome) -> None:
+        self._told.append(outcome)
+        self._tally.end(outcome)
+
+    def _launch(self, job: str, assets: Sequence[str], first: str, last: str) -> list[Outcome]:
+        """One run of Dagster's. Gives the partitions that it came to."""
+        self._told = []
+        result = self._definitions.resolve_job_def(job).execute_in_process(
+            instance=self._kept,
+            asset_selection=[dg.AssetKey.from_user_string(asset) for asset in assets],
+            tags=range_tags(first, last),
+            run_config={"loggers": {"console": {"config": {"log_level": self._log_level}}}},
+            raise_on_error=False,
+        )
+        told = self._told
+        for check in result.get_asset_check_evaluations():
+            if check.passed or check.check_name == NOTHING_QUARANTINED:  # which mediation itself has told
+                continue
+            span = first if first == last else f"{first} to {last}"
+            sentence = f"{check.asset_key.to_user_string()}, {span}: {check.description}"
+            (self._tally.broke if check.severity == dg.AssetCheckSeverity.ERROR else self._tally.remark)(sentence)
+        explained = {dg.AssetKey.from_user_string(o.asset).to_python_identifier() for o in told if o.error is not None}
+        for event in result.all_events:
+            error = event.step_failure_data.error if event.is_step_failure else None
+            if error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+                raise KeyboardInterrupt
+            if event.is_step_failure and event.step_key not in explained:
+                why = (error.cause or error).message.strip() if error else "failed without a reason"
+                self._tally.broke(f"{event.step_key}: {why}")
+        return told

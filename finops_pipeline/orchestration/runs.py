@@ -1,0 +1,83 @@
+"""What a run is asked for and what it tells: plain values, without Dagster."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Status: TypeAlias = Literal["written", "unchanged", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to run. Without days and month: yesterday and the ``late_days`` before it, and the month's end when due.
+
+    Attributes:
+        days: First and last day, both included.
+        month: The month whose statement to make, as ``2026-10``.
+        source: Mediation of this source only; nothing below it is made.
+        force: Make partitions again although their inputs have not changed.
+        allow_partial: Go on without the sources that are missing.
+    """
+
+    days: tuple[dt.date, dt.date] | None = None
+    month: str | None = None
+    source: str | None = None
+    force: bool = False
+    allow_partial: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One partition has ended: ``done`` of ``total``, which grows where strays call for further days."""
+
+    asset: str
+    partition: str
+    status: Status
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class StatementMade:
+    """A month's statement after a run.
+
+    Attributes:
+        month: As ``2026-10``.
+        revision: Its latest revision.
+        total: What is charged, in whole cents.
+        is_new: Whether this run made the revision.
+        page: The page to open.
+        mails: The mails that this run sent.
+    """
+
+    month: str
+    revision: int
+    total: Decimal
+    is_new: bool
+    page: Path
+    mails: list[Path]
+
+
+@dataclass
+class RunReport:
+    """How a run ended.
+
+    Attributes:
+        days: Days that were run.
+        changed: Partitions that were written; the others were found unchanged.
+        failures: What failed, a sentence each.
+        warnings: What a person should know, a sentence each.
+        statements: The statements that the run made or found unchanged.
+    """
+
+    days: int = 0
+    changed: int = 0
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    statements: list[StatementMade] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.failures

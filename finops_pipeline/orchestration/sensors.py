@@ -1,0 +1,114 @@
+"""What the daemon starts by itself: days that received strays, and the complete days of a run that failed in part."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from finops_pipeline.orchestration.continuation import AssetDay, Stretch, daily_upstream, runnable_stretches
+from finops_pipeline.orchestration.jobs import NIGHTLY
+from finops_pipeline.orchestration.partitions import RANGE_END, RANGE_START, range_tags
+from finops_pipeline.orchestration.periods import days_between, stretches
+from finops_pipeline.orchestration.session import Session
+from finops_pipeline.schemas import STRAYS
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+    from finops_pipeline.lake import Lake
+
+STRAYS_EVERY = 15 * 60
+"""Seconds between two looks at the strays."""
+
+
+def stray_sensor(session: Session) -> dg.SensorDefinition:
+    """Run those days again to which the runs of other days have handed strays.
+
+    The run key is a digest of the strays: a day that fails is not run again before its strays change. Today's strays
+    wait until the day is over and has its nightly run.
+    """
+
+    @dg.sensor(
+        name="strays",
+        job_name=NIGHTLY,
+        minimum_interval_seconds=STRAYS_EVERY,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def strays(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        from finops_pipeline.mediation.day import days_with_fresh_strays
+
+        today, lake = session.now().date(), session.lake
+        waiting = [(source, day) for source, day in days_with_fresh_strays(session.config, lake) if day < today]
+        for first, last in stretches(day for _, day in waiting):
+            content = [_content(lake, source, day) for source, day in sorted(waiting) if first <= day <= last]
+            yield dg.RunRequest(run_key=f"strays-{_digest(content)}", tags=range_tags(first, last))
+        if not waiting:
+            yield dg.SkipReason("no day has strays waiting")
+
+    return strays
+
+
+def completion_sensor(session: Session, job: "UnresolvedAssetJobDefinition") -> dg.SensorDefinition:
+    """After a run of the nightly ``job`` that failed in part, run what is below for the days that are complete.
+
+    The in-process runner carries on by itself: its runs belong to no code location, so no sensor sees them.
+    """
+
+    @dg.run_failure_sensor(
+        name="complete_days",
+        monitored_jobs=[job],
+        request_job=job,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def complete_days(context: dg.RunFailureSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        found = _left_over(session, context.instance, context.dagster_run)
+        for stretch in found:
+            yield dg.RunRequest(
+                run_key=f"{context.dagster_run.run_id}-{stretch.first}",
+                asset_selection=[dg.AssetKey.from_user_string(asset) for asset in stretch.assets],
+                run_config={k: v for k, v in context.dagster_run.run_config.items() if k == "resources"},
+                tags=range_tags(stretch.first, stretch.last),
+            )
+        if not found:
+            yield dg.SkipReason("no day of the failed run is complete and waiting")
+
+    return complete_days
+
+
+def _digest(content: list[list[str]]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+
+
+def _content(lake: "Lake", source: str, day: dt.date) -> list[str]:
+    """What the strays of a day are: their files and the digests of their content."""
+    files = lake.files(STRAYS, source=source, date=day)
+    return [source, str(day), *(f"{f.name} {stamp.input_digest}" for f in files if (stamp := lake.stamp_of(f)))]
+
+
+def _left_over(session: Session, instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[Stretch]:
+    """The partitions of a failed run that it never came to, although their inputs are made."""
+    if RANGE_START not in run.tags:
+        return []
+    days = days_between(dt.date.fromisoformat(run.tags[RANGE_START]), dt.date.fromisoformat(run.tags[RANGE_END]))
+    upstream = daily_upstream((source.name for source in session.config.sources), allow_partial=_allows_partial(run))
+    planned = {key.to_user_string() for key in run.asset_selection or ()} or set(upstream)
+    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    done: set[AssetDay] = {
+        (record.asset_key.to_user_string(), dt.date.fromisoformat(record.partition_key))
+        for record in records
+        if record.asset_key and record.partition_key
+    }
+    failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    by_step = {dg.AssetKey.from_user_string(asset).to_python_identifier(): asset for asset in upstream}
+    tried = {asset for asset, _ in done} | {by_step.get(record.event_log_entry.step_key or "") for record in failed}
+    pending = {(asset, day) for asset in planned - tried for day in days}
+    return runnable_stretches(upstream, pending, done)
+
+
+def _allows_partial(run: dg.DagsterRun) -> bool:
+    """What the run was asked for in the launchpad."""
+    resources: Any = run.run_config.get("resources", {})
+    return bool(resources.get("options", {}).get("config", {}).get("allow_partial", False))

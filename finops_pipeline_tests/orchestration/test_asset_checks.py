@@ -1,0 +1,90 @@
+"""Verdicts of the asset checks, and that Dagster shows them."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import dagster as dg
+import pytest
+from fake_mediation import FakeMediation, day_of, ingest_rows
+
+from finops_pipeline.config.model import Config
+from finops_pipeline.lake import Lake, Stamp
+from finops_pipeline.orchestration.checks import conservation, quarantined, unpriced
+from finops_pipeline.orchestration.code_location import build_definitions
+from finops_pipeline.orchestration.partitions import range_tags
+from finops_pipeline.orchestration.runner import RunReport
+from finops_pipeline.orchestration.session import Session
+from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES
+
+NONE = dict.fromkeys(OUTCOMES, 0)
+
+
+def test_every_record_has_one_outcome() -> None:
+    counts = {**NONE, "records": 10, "usage": 7, "duplicate": 2, "another_day": 1}
+    assert conservation(counts).passed
+    lost = conservation({**counts, "usage": 6})
+    assert not lost.passed
+    assert lost.sentence == "10 records read, 9 accounted for"
+
+
+def test_quarantined_records_are_told_with_their_share() -> None:
+    assert quarantined({**NONE, "records": 0}).passed
+    found = quarantined({**NONE, "records": 8, "quarantined": 2})
+    assert not found.passed
+    assert found.facts == {"quarantined": 2, "quarantined_share": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "unpriced_tokens", "calls", "passed"),
+    [
+        (1_000_000, 0, 0, True),
+        (1_000_000, 1_000, 1, True),  # exactly the tolerated share
+        (1_000_000, 1_001, 1, False),
+        (0, 0, 0, True),
+        (0, 0, 3, False),  # calls of which not even the tokens are known
+    ],
+)
+def test_the_unpriced_share_is_of_tokens(tokens: int, unpriced_tokens: int, calls: int, passed: bool) -> None:
+    assert unpriced(tokens, unpriced_tokens, calls, Decimal("0.001")).passed is passed
+
+
+def checked(
+    config: Config, instance: dg.DagsterInstance, first: str, last: str
+) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
+    result = (
+        build_definitions(Session(config))
+        .resolve_job_def("nightly")
+        .execute_in_process(instance=instance, tags=range_tags(first, last))
+    )
+    return {(c.asset_key.to_user_string(), c.check_name): c for c in result.get_asset_check_evaluations()}
+
+
+def test_a_run_is_checked_over_its_own_days(
+    config: Config, lake: Lake, mediation: FakeMediation, instance: dg.DagsterInstance
+) -> None:
+    mediation.calls["a", day_of("2026-09-02")] = 9
+    quarantine = ingest_rows(NONE | {"quarantined": 4})
+    lake.write(INGEST_OBJECTS, quarantine, Stamp(1, "", ""), source="a", date=day_of("2026-09-30"))
+    checks = checked(config, instance, "2026-09-01", "2026-09-02")
+    assert all(check.passed for check in checks.values())
+    assert set(checks) == {
+        ("usage/a", "every_record_counted"),
+        ("usage/a", "nothing_quarantined"),
+        ("usage/b", "every_record_counted"),
+        ("usage/b", "nothing_quarantined"),
+        ("priced_usage", "nearly_all_priced"),
+    }
+    counted = checks["usage/a", "every_record_counted"].metadata
+    assert (counted["records"].value, counted["usage"].value) == (11, 11)
+
+
+def test_unpriced_calls_are_a_warning_in_the_report(
+    config: Config, mediation: FakeMediation, ran: Callable[..., RunReport]
+) -> None:
+    mediation.model = "nobody-knows-1"
+    object.__setattr__(config.sources[0], "cost_basis", "contracted")
+    report = ran("2026-09-01", "2026-09-02")
+    assert report.ok
+    assert report.warnings == [
+        "priced_usage, 2026-09-01 to 2026-09-02: calls without a price: 4, with 4,400 tokens (50.000% of all)"
+    ]
