@@ -261,10 +261,10 @@ class _Day:
         told = []
         undated = sum(f.placed.first_day is None and not f.placed.ref.key.startswith("strays/") for f in objects)
         for number, text in (
-            (undated, "{} objects carry no date in their keys: they are read again for each day"),
-            (sum(f.state == "damaged" for f in objects), "{} objects are damaged: read up to the damage"),
-            (sum(f.state == "vanished" for f in objects), "{} objects vanished between listing and reading"),
-            (outcomes["quarantined"], "{} records are quarantined"),
+            (undated, "{} of the objects without a date in their keys: read again for each day"),
+            (sum(f.state == "damaged" for f in objects), "{} of the objects damaged: read up to the damage"),
+            (sum(f.state == "vanished" for f in objects), "{} of the objects vanished between listing and reading"),
+            (outcomes["quarantined"], "{} of the records quarantined: the quarantine table says which and why"),
         ):
             if number:
                 told.append(text.format(number))
