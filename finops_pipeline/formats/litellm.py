@@ -45,7 +45,6 @@ def _columns() -> Mapping[str, pl.Expr]:
     def milliseconds(start: str, end: str) -> pl.Expr:
         return (pl.col(end) - pl.col(start)).dt.total_microseconds() / _MS
 
-    tag = pl.element().str.split_exact(":", 1)
     key_of = pl.element().str.extract(r"^([^:]+):")
     return {
         "request_id": pl.col("request_id"),
@@ -67,7 +66,7 @@ def _columns() -> Mapping[str, pl.Expr]:
         "tags": pl.col("tags").list.eval(
             pl.struct(
                 pl.coalesce(key_of, pl.element()).alias("key"),
-                pl.when(key_of.is_not_null()).then(tag.struct.field("field_1")).alias("value"),
+                pl.element().str.extract(r"^[^:]+:(.*)$").alias("value"),
             )
         ),
         "service_tier": pl.col("service_tier"),
