@@ -280,9 +280,13 @@ class PartitionWriter:
             self._writer.write_table(arrow.cast(self._writer.schema))
         self.rows += frame.height
 
-    def annotate(self, notes: Mapping[str, object]) -> None:
-        """Add notes to the stamp that are known only once the rows are: they are written when the file is closed."""
-        self._stamp = replace(self._stamp, notes={**self._stamp.notes, **notes})
+    def annotate(self, notes: Mapping[str, object], *, input_digest: str | None = None) -> None:
+        """Add to the stamp what is known only once the rows are: it is written when the file is closed."""
+        self._stamp = replace(
+            self._stamp,
+            notes={**self._stamp.notes, **notes},
+            input_digest=input_digest or self._stamp.input_digest,
+        )
 
     def close(self) -> None:
         """Finish the file; one of no rows where nothing was appended."""

@@ -16,6 +16,9 @@ from finops_pipeline.pricing.model_ids import region_scope
 
 _BODY = "$.output.outputBodyJson"
 _STREAM_METRICS = f'{_BODY}[#-1]."amazon-bedrock-invocationMetrics"'
+_DETAILS = 4
+"""Entries of ``cacheDetails``: one a time to live by the API's reference; never more than a request's checkpoints."""
+
 _SSO_ROLE = r"^AWSReservedSSO_"
 
 
@@ -30,15 +33,10 @@ def _columns() -> Mapping[str, pl.Expr]:
     role = arn.str.extract(r":assumed-role/([^/]+)/")
     session = arn.str.extract(r":assumed-role/[^/]+/(.+)$")
     user = arn.str.extract(r":user/(?:.*/)?([^/]+)$")
-    first_ttl, second_ttl = pl.col("detail_0_ttl"), pl.col("detail_1_ttl")
 
     def detail(ttl: str) -> pl.Expr:
-        return (
-            pl.when(first_ttl == ttl)
-            .then(pl.col("detail_0_tokens"))
-            .when(second_ttl == ttl)
-            .then(pl.col("detail_1_tokens"))
-        )
+        tokens = [pl.when(pl.col(f"detail_{n}_ttl") == ttl).then(f"detail_{n}_tokens") for n in range(_DETAILS)]
+        return pl.when(pl.any_horizontal(t.is_not_null() for t in tokens)).then(pl.sum_horizontal(tokens))
 
     written_1h = pl.coalesce("invoke_1h", "stream_1h", detail("1h")).fill_null(0)
     written = pl.col("cache_write").fill_null(
@@ -60,7 +58,7 @@ def _columns() -> Mapping[str, pl.Expr]:
         "user_id": pl.when(role.str.contains(_SSO_ROLE))
         .then(session)
         .otherwise(pl.coalesce(pl.concat_str(role, pl.lit("/"), session), user)),
-        "service_tier": pl.coalesce("converse_tier", "invoke_tier"),
+        "service_tier": pl.coalesce("converse_tier", "invoke_tier", "stream_tier"),
         "stream": pl.col("operation").str.contains("Stream"),
         "status": pl.when(pl.col("error_code").is_null()).then(pl.lit("ok")).otherwise(pl.lit("error")),
         "error_code": pl.col("error_code"),
@@ -80,11 +78,11 @@ def _columns() -> Mapping[str, pl.Expr]:
 
 BEDROCK = Format(
     name="bedrock",
-    version=1,
+    version=2,
     layout=DatedKeys(
         date_folder=re.compile(r"\d{4}"),
         key_time=re.compile(r"(?:^|/)(?P<y>\d{4})/(?P<m>\d\d)/(?P<d>\d\d)/(?P<h>\d\d)/[^/]+$"),
-        day_prefix="%Y/%m/%d/",
+        day_prefixes=("%Y/%m/%d/",),
         hour_prefixes=("%Y/%m/%d/%H/",),
         root=re.compile(r"(^|/)BedrockModelInvocationLogs/[^/]+/$"),
         is_log=_is_log,
@@ -112,12 +110,11 @@ BEDROCK = Format(
         "invoke_1h": count(f"{_BODY}.usage.cache_creation.ephemeral_1h_input_tokens"),
         "stream_5m": count(f"{_BODY}[0].message.usage.cache_creation.ephemeral_5m_input_tokens"),
         "stream_1h": count(f"{_BODY}[0].message.usage.cache_creation.ephemeral_1h_input_tokens"),
-        "detail_0_ttl": text(f"{_BODY}.usage.cacheDetails[0].ttl"),
-        "detail_0_tokens": count(f"{_BODY}.usage.cacheDetails[0].inputTokens"),
-        "detail_1_ttl": text(f"{_BODY}.usage.cacheDetails[1].ttl"),
-        "detail_1_tokens": count(f"{_BODY}.usage.cacheDetails[1].inputTokens"),
+        **{f"detail_{n}_ttl": text(f"{_BODY}.usage.cacheDetails[{n}].ttl") for n in range(_DETAILS)},
+        **{f"detail_{n}_tokens": count(f"{_BODY}.usage.cacheDetails[{n}].inputTokens") for n in range(_DETAILS)},
         "converse_tier": text(f"{_BODY}.serviceTier.type"),
         "invoke_tier": text(f"{_BODY}.usage.service_tier"),
+        "stream_tier": text(f"{_BODY}[0].message.usage.service_tier"),
         "latency": number(f"{_BODY}.metrics.latencyMs"),
         "stream_latency": number(f"{_STREAM_METRICS}.invocationLatency"),
         "first_byte": number(f"{_STREAM_METRICS}.firstByteLatency"),

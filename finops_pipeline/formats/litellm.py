@@ -22,11 +22,14 @@ from finops_pipeline.formats.format import (
     texts,
 )
 from finops_pipeline.formats.providers import provider_id, service_of
+from finops_pipeline.formats.tags import tags_of_texts
 from finops_pipeline.mediation.layout import DatedKeys
 from finops_pipeline.pricing.model_ids import region_scope
 
 _USAGE = "$.metadata.usage_object"
 _MS = 1000
+_AUDIT_KEY = r"(?:^|/)audit_logs/\d{4}-\d\d-\d\d/\d"
+"""Audit logs are named by the time alone; below a team that is called ``audit_logs``, ``time-`` stands before it."""
 
 
 def _columns() -> Mapping[str, pl.Expr]:
@@ -38,6 +41,7 @@ def _columns() -> Mapping[str, pl.Expr]:
     inclusive = prompt >= read + written
     provider = pl.coalesce("provider_name", pl.col("model").str.extract(r"^([a-z_]+)/"))
     stream = pl.coalesce("stream", "requested_stream")
+    failed = (pl.col("status") == "failure") | (pl.col("status").is_null() & pl.col("error_code").is_not_null())
 
     def billable(tokens: pl.Expr) -> pl.Expr:
         return pl.when(hit).then(0).otherwise(tokens)
@@ -45,7 +49,6 @@ def _columns() -> Mapping[str, pl.Expr]:
     def milliseconds(start: str, end: str) -> pl.Expr:
         return (pl.col(end) - pl.col(start)).dt.total_microseconds() / _MS
 
-    key_of = pl.element().str.extract(r"^([^:]+):")
     return {
         "request_id": pl.col("request_id"),
         "event_time": pl.col("event_time"),
@@ -63,20 +66,17 @@ def _columns() -> Mapping[str, pl.Expr]:
         "user_id": pl.col("user_id"),
         "end_user": pl.col("end_user"),
         "api_key_id": pl.col("api_key_id"),
-        "tags": pl.col("tags").list.eval(
-            pl.struct(
-                pl.coalesce(key_of, pl.element()).alias("key"),
-                pl.element().str.extract(r"^[^:]+:(.*)$").alias("value"),
-            )
-        ),
+        "tags": tags_of_texts(pl.col("tags")),
         "service_tier": pl.col("service_tier"),
         "stream": stream,
-        "batch": (pl.col("operation") == "aretrieve_batch").fill_null(False) | pl.col("batch_models").is_not_null(),
+        "batch": (pl.col("operation") == "aretrieve_batch").fill_null(False)
+        | (pl.col("batch_models").list.len() > 0).fill_null(False),
         "gateway_cache_hit": pl.col("cache_hit"),
-        "status": pl.when(pl.col("status") == "failure").then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
         "error_code": pl.col("error_code"),
         HAS_USAGE: pl.any_horizontal(pl.col("prompt_tokens", "completion_tokens").is_not_null()),
-        NOT_USAGE: pl.col("audited_table").is_not_null() & pl.col("event_time").is_null(),
+        NOT_USAGE: pl.col("raw_object").str.contains(_AUDIT_KEY)
+        | (pl.col("audited_table").is_not_null() & pl.col("event_time").is_null()),
         "input_tokens": billable(pl.when(inclusive).then(prompt - read - written).otherwise(prompt)),
         "cache_read_tokens": billable(read),
         "cache_write_5m_tokens": billable(pl.max_horizontal(written - written_1h, pl.lit(0))),
@@ -84,7 +84,9 @@ def _columns() -> Mapping[str, pl.Expr]:
         "output_tokens": billable(pl.col("completion_tokens")),
         "reasoning_tokens": billable(pl.col("reasoning")),
         "input_audio_tokens": billable(pl.col("audio_in")),
+        "input_image_tokens": billable(pl.col("image_in")),
         "output_audio_tokens": billable(pl.col("audio_out")),
+        "output_image_tokens": billable(pl.col("image_out")),
         "tool_calls": pl.col("tool_calls"),
         "latency_ms": milliseconds("event_time", "end_time"),
         "first_token_ms": pl.when(stream).then(milliseconds("event_time", "first_token_time")),
@@ -97,13 +99,13 @@ def _columns() -> Mapping[str, pl.Expr]:
 
 LITELLM = Format(
     name="litellm",
-    version=1,
+    version=2,
     layout=DatedKeys(
         date_folder=re.compile(r"\d{4}-\d\d-\d\d"),
         key_time=re.compile(
-            r"(?:^|/)(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)/(?:(?:time-|batch_)(?P<h>\d\d)-\d\d-\d\d[-_])?[^/]*$"
+            r"(?:^|/)(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)/(?s:(?:time-|batch_)(?P<h>\d\d)-\d\d-\d\d[-_].*|[^/]*)$"
         ),
-        day_prefix="%Y-%m-%d/",
+        day_prefixes=("%Y-%m-%d/",),
         hour_prefixes=("%Y-%m-%d/time-%H-", "%Y-%m-%d/batch_%H-"),
     ),
     fields={
@@ -126,7 +128,7 @@ LITELLM = Format(
         "service_tier": text("$.response.service_tier"),
         "stream": flag("$.stream"),
         "requested_stream": flag("$.model_parameters.stream"),
-        "batch_models": text("$.hidden_params.batch_models"),
+        "batch_models": texts("$.hidden_params.batch_models"),
         "cache_hit": flag("$.cache_hit"),
         "status": text("$.status"),
         "error_code": text("$.error_information.error_code"),
@@ -140,6 +142,8 @@ LITELLM = Format(
         "written_1h": count(f"{_USAGE}.prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens"),
         "reasoning": count(f"{_USAGE}.completion_tokens_details.reasoning_tokens"),
         "audio_in": count(f"{_USAGE}.prompt_tokens_details.audio_tokens"),
+        "image_in": count(f"{_USAGE}.prompt_tokens_details.image_tokens"),
+        "image_out": count(f"{_USAGE}.completion_tokens_details.image_tokens"),
         "audio_out": count(f"{_USAGE}.completion_tokens_details.audio_tokens"),
         "tool_calls": occurrences("$.response.choices[*].message.tool_calls[*].function"),
         "finish_reason": text("$.response.choices[0].finish_reason"),

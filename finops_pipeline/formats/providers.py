@@ -5,22 +5,51 @@ Provider ids are those of the price catalogue (genai-prices); unknown names stay
 
 import polars as pl
 
+CATALOGUE = (
+    "anthropic", "arcee", "avian", "aws", "azure", "baseten", "cerebras", "cloudflare", "cohere", "cursor",
+    "databricks", "deepseek", "doubleword", "elevenlabs", "fireworks", "github-copilot", "google", "groq",
+    "huggingface_cerebras", "huggingface_fireworks-ai", "huggingface_groq", "huggingface_hyperbolic",
+    "huggingface_nebius", "huggingface_novita", "huggingface_nscale", "huggingface_ovhcloud", "huggingface_publicai",
+    "huggingface_sambanova", "huggingface_together", "meta", "minimax", "mistral", "modal", "moonshotai", "novita",
+    "openai", "openai-decisions", "openrouter", "ovhcloud", "perplexity", "quicksilverpro", "together", "typesafe",
+    "voyageai", "x-ai", "zai", "zhipuai",
+)  # fmt: skip
+"""The catalogue's ids, so that they are known in any case."""
+
 _SAME = {
     "bedrock": "aws",
     "bedrock_converse": "aws",
+    "bedrock_mantle": "aws",
     "aws_bedrock": "aws",
     "aws.bedrock": "aws",
     "amazon": "aws",
+    "amazon_nova": "aws",
     "sagemaker": "aws",
-    "vertex_ai": "google",
-    "vertex_ai_beta": "google",
+    "sagemaker_chat": "aws",
     "gemini": "google",
+    "palm": "google",
+    "text-completion-openai": "openai",
+    "aiohttp_openai": "openai",
+    "anthropic_text": "anthropic",
+    "cohere_chat": "cohere",
+    "codestral": "mistral",
+    "text-completion-codestral": "mistral",
+    "mistral_ai": "mistral",
     "xai": "x-ai",
     "x_ai": "x-ai",
-    "mistral_ai": "mistral",
     "together_ai": "together",
     "fireworks_ai": "fireworks",
+    "fireworks_ai-embedding-models": "fireworks",
+    "moonshot": "moonshotai",
+    "voyage": "voyageai",
+    "meta_llama": "meta",
 }
+"""What logs and gateways (LiteLLM's ``LlmProviders`` and the providers of its price list) call a provider: its id."""
+
+_KNOWN = {name: name for name in CATALOGUE} | _SAME
+
+_FAMILIES = {"azure": "azure", "vertex_ai": "google", "gcp.": "google"}
+"""Beginnings of names that have many ends: ``azure_text``, ``vertex_ai-language-models``, ``gcp.gen_ai``."""
 
 SERVICES = {
     "Amazon Bedrock": "aws",
@@ -33,8 +62,6 @@ SERVICES = {
 """Service that bills: provider."""
 
 _SERVICE_OF = {
-    "vertex_ai": "Google Vertex AI",
-    "vertex_ai_beta": "Google Vertex AI",
     "gemini": "Gemini API",
     "aws": "Amazon Bedrock",
     "openai": "OpenAI API",
@@ -44,22 +71,20 @@ _SERVICE_OF = {
 
 
 def provider_id(name: pl.Expr) -> pl.Expr:
-    """The catalogue's id of a provider's or gateway's name for it."""
+    """The catalogue's id of a provider, from its own or a gateway's name for it; unknown names stay as they are."""
     lowered = name.str.to_lowercase()
-    return (
-        pl.when(lowered.str.starts_with("azure"))
-        .then(pl.lit("azure"))
-        .when(lowered.str.starts_with("gcp."))
-        .then(pl.lit("google"))
-        .otherwise(lowered.replace(_SAME))
-    )
+    known = lowered.replace_strict(_KNOWN, default=None, return_dtype=pl.String)
+    family = pl.coalesce(pl.when(lowered.str.starts_with(start)).then(pl.lit(of)) for start, of in _FAMILIES.items())
+    return pl.coalesce(known, family, name)
 
 
 def service_of(name: pl.Expr) -> pl.Expr:
     """The service that bills, from a provider's name in a log; null where it is not known."""
     lowered = name.str.to_lowercase()
     exact = lowered.replace_strict(_SERVICE_OF, default=None, return_dtype=pl.String)
-    return exact.fill_null(provider_id(name).replace_strict(_SERVICE_OF, default=None, return_dtype=pl.String))
+    vertex = pl.when(lowered.str.starts_with("vertex_ai")).then(pl.lit("Google Vertex AI"))
+    of_provider = provider_id(name).replace_strict(_SERVICE_OF, default=None, return_dtype=pl.String)
+    return pl.coalesce(exact, vertex, of_provider)
 
 
 def provider_of(service: pl.Expr) -> pl.Expr:

@@ -1,7 +1,14 @@
 """``record``: the plain format for everything that has no exporter of its own; JSON lines, CSV or Parquet.
 
 ``timestamp, service, model, input_tokens, output_tokens, cost, team, project`` and, optional, every other ``usage``
-column by its name. Token classes are disjoint: ``input_tokens`` never includes cache.
+column by its name; ``tags`` is JSON (see ``tags``). Token classes are disjoint: ``input_tokens`` never includes cache.
+
+Not taken are ``raw_object`` and ``raw_line``, which say where the record stood, and ``prompt_fingerprint`` and
+``prefix_block_hashes``: hashes with another key than ours would look equal, or different, where prompts are not.
+
+``status``: ``ok``, ``success``, ``succeeded`` and 2xx are ok; ``error``, ``failure``, ``failed``, 4xx and 5xx are
+errors, in any case of letters. Errors cost nothing, so a word that is not known is ok, and charged. Without a status,
+an ``error_code`` makes an error.
 """
 
 from collections.abc import Mapping
@@ -10,11 +17,14 @@ import polars as pl
 
 from finops_pipeline.formats.format import HAS_USAGE, Field, Format, Kind, instant, money, text
 from finops_pipeline.formats.providers import provider_id, provider_of
-from finops_pipeline.mediation.layout import OpenLayout
+from finops_pipeline.formats.tags import tags_of_json
+from finops_pipeline.mediation.open_layout import OpenLayout
 from finops_pipeline.schemas import COST, TOKEN_CLASSES, USAGE
 
 _NAMED_OTHERWISE = {"event_time", "raw_model", "reported_cost"}
-_OURS = {"raw_object", "raw_line", "usage_quality", "tags", "prefix_block_hashes", "prompt_fingerprint"}
+_OURS = {"raw_object", "raw_line", "prefix_block_hashes", "prompt_fingerprint"}
+_ERROR = r"^(error|failure|failed|[45]\d\d)$"
+_QUALITIES = ("reported", "estimated", "missing")
 
 
 def _kind(dtype: pl.DataType | type[pl.DataType]) -> Kind:
@@ -34,20 +44,24 @@ _BY_NAME = {
 
 def _columns() -> Mapping[str, pl.Expr]:
     by_name = {name: pl.col(name) for name in _BY_NAME}
-    failed = (pl.col("status") != "ok") | pl.col("error_code").is_not_null()
+    status = pl.col("status").str.strip_chars().str.to_lowercase()
+    failed = pl.coalesce(status.str.contains(_ERROR), pl.col("error_code").is_not_null())
+    quality = pl.col("usage_quality").str.strip_chars().str.to_lowercase()
     return by_name | {
         "event_time": pl.col("timestamp"),
         "provider": pl.coalesce(provider_id(pl.col("provider")), provider_of(pl.col("service"))),
         "raw_model": pl.coalesce("model", "raw_model"),
         "reported_cost": pl.coalesce("cost", "reported_cost"),
-        "status": pl.when(failed.fill_null(False)).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "tags": tags_of_json(pl.col("tags")),
+        "usage_quality": pl.when(quality.is_in(_QUALITIES)).then(quality),
         HAS_USAGE: pl.any_horizontal(pl.col(*TOKEN_CLASSES).is_not_null()),
     }
 
 
 RECORD = Format(
     name="record",
-    version=1,
+    version=2,
     layout=OpenLayout(),
     fields={
         "timestamp": instant("$.timestamp"),

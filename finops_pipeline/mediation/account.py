@@ -3,7 +3,7 @@ written (conservation).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -32,6 +32,19 @@ class Account:
         label = pl.lit(outcome).alias(OUTCOME) if outcome else pl.col(OUTCOME)
         for index, name, records in rows.group_by(OBJECT, label).len().iter_rows():
             self.count(name, index, records)
+
+    def carry_over(self, index: int, counts: Mapping[str, int]) -> None:
+        """Count an object as an earlier run did, save for its usage, whose rows are resolved anew.
+
+        Args:
+            index: The object.
+            counts: Its row of ``ingest_objects``.
+        """
+        self.read(index, counts["records"])
+        for outcome in ("duplicate", "merged", "not_usage", "quarantined"):
+            self.count(outcome, index, counts[outcome])
+        self.count("another_day", index, counts["another_day"] - counts["strays"])
+        self.count(STRAY, index, counts["strays"])
 
     def balanced(self, objects: Sequence[Fetched]) -> pl.DataFrame:
         """The rows of ``ingest_objects``.

@@ -5,7 +5,7 @@ the same whatever pieces the day was read in.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +18,9 @@ BUCKET_BYTES = 48 << 20
 """Plain bytes of raw log that become one bucket: what a bucket needs in memory is a small multiple of it."""
 
 MAX_BUCKETS = 512
+
+HELD_ROWS = 50_000
+"""Rows that wait in memory before they are divided among the buckets."""
 
 STRAY = "stray"
 """Outcome of a record that is handed over to its own day; counted as another_day."""
@@ -33,12 +36,22 @@ class Buckets:
 
     def __init__(self, folder: Path, count: int) -> None:
         self._folder, self._count, self._shards = folder, count, 0
+        self._held: list[pl.DataFrame] = []
+        self._rows = 0
         folder.mkdir()
 
     def add(self, rows: pl.DataFrame) -> None:
         """Append ``usage`` rows with their object's index."""
-        if rows.height == 0:
+        if rows.height:
+            self._held.append(rows)
+            self._rows += rows.height
+        if self._rows >= HELD_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._held:
             return
+        rows = pl.concat(self._held)
         if self._count == 1:
             parts = {(0,): rows}
         else:
@@ -47,28 +60,25 @@ class Buckets:
         for (number,), part in parts.items():
             part.write_ipc(self._folder / f"{number}-{self._shards}.arrow", compression="lz4")
         self._shards += 1
-
-    def mark(self) -> int:
-        """Where the rows added from now on begin."""
-        return self._shards
-
-    def rollback(self, mark: int) -> None:
-        """Forget the rows added since ``mark``."""
-        for shard in range(mark, self._shards):
-            for file in self._folder.glob(f"*-{shard}.arrow"):
-                file.unlink()
-        self._shards = mark
+        self._held, self._rows = [], 0
 
     def resolved(self, day: dt.date, objects: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """The rows bucket by bucket, each with its outcome, in order of time; every bucket's files are deleted."""
+        self._flush()
         for number in range(self._count):
             files = sorted(self._folder.glob(f"{number}-*.arrow"))
-            if not files:
-                continue
-            rows = pl.concat([pl.read_ipc(file) for file in files])
-            for file in files:
-                file.unlink()
-            yield with_outcomes(rows, day, objects)
+            if files:
+                yield with_outcomes(taken(files), day, objects)
+
+
+def taken(files: Iterable[Path]) -> pl.DataFrame:
+    """The rows of shard files, which are deleted."""
+    frames = []
+    for file in files:
+        with file.open("rb") as handle:  # an open file: a path would be taken for a pattern
+            frames.append(pl.read_ipc(handle))
+        file.unlink()
+    return pl.concat(frames)
 
 
 def with_outcomes(rows: pl.DataFrame, day: dt.date, objects: pl.DataFrame) -> pl.DataFrame:

@@ -25,7 +25,7 @@ _MICROSECONDS = 1_000_000
 _EPOCH = r"^\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*$"
 _ISO = (
     r"^\s*(?<date>\d{4}-\d\d-\d\d)[T ](?<time>\d\d:\d\d(?::\d\d)?)(?:[.,](?<fraction>\d{1,9}))?"
-    r"\s*(?:(?<utc>Z|z|UTC)|(?<sign>[+-])(?<hours>\d\d):?(?<minutes>\d\d)?)?\s*$"
+    r"\s*(?:(?<utc>Z|z|UTC)|(?<sign>[+-])(?<hours>0\d|1[0-4]):?(?<minutes>[0-5]\d)?)?\s*$"
 )
 
 
@@ -51,7 +51,7 @@ def typed(frame: pl.DataFrame, fields: Mapping[str, Field]) -> pl.DataFrame:
 
 _EXPECTED = {
     Kind.COUNT: f"a whole number from 0 to {MAX_COUNT:.0e}".replace("+", ""),
-    Kind.MONEY: "an amount of USD from 0 on",
+    Kind.MONEY: "an amount of USD from 0 to 999999",
     Kind.INSTANT: "a time (ISO 8601 or epoch seconds)",
 }
 
@@ -81,9 +81,8 @@ def _cast(raw: pl.Series, kind: Kind) -> pl.Series:
             return value.set(~value.is_finite(), None)
         case Kind.FLAG:
             lowered = raw.str.to_lowercase()
-            return pl.select(
-                pl.when(lowered.is_in(["true", "1"])).then(True).when(lowered.is_in(["false", "0"])).then(False)
-            ).to_series()
+            yes, no = lowered.is_in(["true", "1", "yes"]), lowered.is_in(["false", "0", "no"])
+            return pl.select(pl.when(yes).then(True).when(no).then(False)).to_series()
         case _:
             return raw.set(raw == "", None)
 

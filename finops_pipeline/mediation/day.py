@@ -9,7 +9,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,22 @@ from finops_pipeline.mediation.buckets import OBJECT, OUTCOME, STRAY, Buckets, b
 from finops_pipeline.mediation.fingerprints import FingerprintKey
 from finops_pipeline.mediation.layout import Clock, Keys, Placed
 from finops_pipeline.mediation.objects import ObjectRef, ObjectStore, open_store
-from finops_pipeline.mediation.quarantine import quarantine_frame
+from finops_pipeline.mediation.quarantine import Quarantine
 from finops_pipeline.mediation.reader import connect
 from finops_pipeline.mediation.reading import Reading, Rules
+from finops_pipeline.mediation.records import CLOCK_SKEW
 from finops_pipeline.mediation.spool import Bounds, Fetched, spool
+from finops_pipeline.mediation.strays import (
+    STRAY_KEYS,
+    Handed,
+    days_with_fresh_strays,
+    hand_over,
+    stray_files,
+    stray_key,
+)
 from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS, USAGE
 
-READER_SHARE = 0.6
-"""Of ``limits.memory_mb``: what DuckDB may use. The rest is for frames, buckets and the interpreter."""
+__all__ = ["DayResult", "clock_of", "days_with_fresh_strays", "input_digest", "mediate_day", "survey"]
 
 COMPRESSED_GROWTH = 6
 """Plain bytes a compressed byte of a log: measured 4 to 9; decides the number of buckets only."""
@@ -93,18 +101,18 @@ def mediate_day(
     keys, roots = survey(run, fmt.name, store, source.uri)
     clock = clock_of(config, source)
     placed = _distinct(keys.day_objects(store, day, clock, roots))
-    strays = _stray_files(lake, source.name, day)
+    strays = stray_files(lake, source.name, day)
     digest = input_digest(config, source, fmt, key, [p.ref for p in placed], strays)
     stamp = lake.stamp(USAGE, source=source.name, date=day)
-    if not force and stamp is not None and stamp.input_digest == digest:
+    if not force and stamp is not None and stamp.input_digest == digest and not _overtaken(stamp.notes, now):
         return _unchanged(stamp.notes)
     with lake.lease(USAGE, source=source.name, date=day), tempfile.TemporaryDirectory(prefix="finops-") as folder:
-        return _Day(config, source, day, lake, run, now, fmt, key).make(store, placed, strays, digest, Path(folder))
+        return _Day(config, source, day, lake, run, now, fmt, key).make(store, placed, strays, Path(folder))
 
 
 def clock_of(config: Config, source: Source) -> Clock:
     """How the source's keys tell time."""
-    return Clock(ZoneInfo(source.key_timezone), dt.timedelta(hours=config.grace_hours))
+    return Clock(ZoneInfo(source.key_timezone), dt.timedelta(hours=config.grace_hours), first_day=config.start_date)
 
 
 def input_digest(
@@ -130,18 +138,6 @@ def input_digest(
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def days_with_fresh_strays(config: Config, lake: Lake) -> list[tuple[str, dt.date]]:
-    """Source and day of every stray file that the day's ``usage`` does not know yet, or knows otherwise."""
-    fresh = []
-    for source in config.sources:
-        for keys in lake.partitions(STRAYS, source=source.name):
-            day = dt.date.fromisoformat(keys["date"])
-            stamp = lake.stamp(USAGE, source=source.name, date=day)
-            if stamp is None or stamp.notes.get("strays", {}) != _stray_files(lake, source.name, day):
-                fresh.append((source.name, day))
-    return fresh
-
-
 @dataclass(frozen=True)
 class _Day:
     """One day in the making; only there so that its settings need not travel through every call."""
@@ -155,69 +151,39 @@ class _Day:
     fmt: Format
     key: FingerprintKey
 
-    def make(
-        self, store: ObjectStore, placed: list[Placed], strays: Mapping[str, str], digest: str, folder: Path
-    ) -> DayResult:
+    def make(self, store: ObjectStore, placed: list[Placed], strays: Mapping[str, str], folder: Path) -> DayResult:
         objects = [Fetched(p, own=p.own_day == self.day) for p in placed]
-        bounds = Bounds(self.config.limits.max_line_bytes, self.config.limits.max_inflate_ratio)
+        limits = self.config.limits
+        bounds = Bounds(limits.max_line_bytes, limits.max_inflate_ratio)
         rules = Rules(
             fmt=self.fmt,
             key=self.key,
-            bounds=bounds,
             start=self.config.start_date,
             now=self.now,
             hash_user_ids=self.config.privacy.hash_user_ids,
-            keep_raw=self.config.quarantine.keep_raw,
         )
-        account = Account()
-        buckets = Buckets(folder / "buckets", bucket_count(_plain_bytes(placed)))
-        reading = Reading(_database(self.config.limits.memory_mb).cursor(), rules, objects, buckets, account)
+        account, buckets = Account(), Buckets(folder / "buckets", bucket_count(_plain_bytes(placed)))
         (folder / "objects").mkdir()
-        for file in spool(store, objects, folder / "objects", bounds, tables=self.fmt.tables):
-            reading.read(file)
-        self._add_strays(strays, objects, buckets, account)
-        return self._write(objects, buckets, account, reading.quarantined, strays, digest)
-
-    def _add_strays(
-        self, strays: Mapping[str, str], objects: list[Fetched], buckets: Buckets, account: Account
-    ) -> None:
-        """Records that other days found and handed over; each file counts as one object more."""
-        for part, digest in sorted(strays.items()):
-            file = self.lake.path(STRAYS, part=part, source=self.source.name, date=self.day)
-            rows = pl.read_parquet(file, hive_partitioning=False)
-            ref = ObjectRef(f"strays/{part}", file.stat().st_size, digest[:32], self.now)
-            objects.append(Fetched(Placed(ref, self.day, None, None), own=True))
-            index = len(objects) - 1
-            buckets.add(rows.select(*USAGE.names, pl.lit(index, dtype=pl.Int32).alias(OBJECT)))
-            account.read(index, rows.height)
-
-    def _write(
-        self,
-        objects: list[Fetched],
-        buckets: Buckets,
-        account: Account,
-        quarantined: list[dict[str, object]],
-        strays: Mapping[str, str],
-        digest: str,
-    ) -> DayResult:
-        places = pl.DataFrame(
-            {
-                OBJECT: range(len(objects)),
-                "own": [f.own for f in objects],
-                "first_day": [f.placed.first_day for f in objects],
-                "last_day": [f.placed.last_day for f in objects],
-            },
-            schema={OBJECT: pl.Int32, "own": pl.Boolean, "first_day": pl.Date, "last_day": pl.Date},
-        )
-        strayed: list[pl.DataFrame] = []
-        name, day = self.source.name, self.day
-        with self.lake.writer(USAGE, Stamp(USAGE.version, digest, self.run), source=name, date=day) as append:
-            for rows in buckets.resolved(self.day, places):
+        keys: dict[str, Any] = {"source": self.source.name, "date": self.day}
+        side = Stamp(INGEST_OBJECTS.version, "", self.run)
+        with (
+            self.lake.writer(USAGE, Stamp(USAGE.version, "", self.run), **keys) as append,
+            self.lake.writer(QUARANTINE, side, **keys) as quarantined,
+        ):
+            quarantine = Quarantine(quarantined, keep_raw=self.config.quarantine.keep_raw)
+            database = _database(limits.memory_mb).cursor()
+            reading = Reading(database, rules, objects, buckets, account, quarantine)
+            for file in spool(store, objects, folder / "objects", bounds, tables=self.fmt.tables):
+                reading.read(file)
+            self._add_strays(strays, objects, buckets, account)
+            expired = self._carry_over(objects, buckets, account, quarantine)
+            quarantine.flush()
+            handed = Handed(folder / "strays")
+            for rows in buckets.resolved(self.day, _places(objects)):
                 account.count_rows(rows)
-                strayed.append(rows.filter(pl.col(OUTCOME) == STRAY).select(USAGE.names))
+                handed.add(rows.filter(pl.col(OUTCOME) == STRAY).select(USAGE.names))
                 append(rows.filter(pl.col(OUTCOME) == "usage").select(USAGE.names))
             ledger = account.balanced(objects)
-            stray_days = self._hand_over(strayed)
             outcomes = {name: int(ledger.get_column(name).sum()) for name in OUTCOMES}
             result = DayResult(
                 changed=True,
@@ -225,57 +191,98 @@ class _Day:
                 lines=int(ledger.get_column("lines").sum()),
                 records=int(ledger.get_column("records").sum()),
                 outcomes=outcomes,
-                stray_days=stray_days,
+                stray_days=hand_over(self.lake, self.source.name, self.day, self.run, handed, expired),
                 warnings=self._warnings(objects, outcomes),
             )
-            append.annotate(_notes(result) | {"strays": dict(strays)})
-            side = Stamp(INGEST_OBJECTS.version, digest, self.run)
-            self.lake.write(INGEST_OBJECTS, ledger, side, source=name, date=day)
-            self.lake.write(QUARANTINE, quarantine_frame(quarantined), side, source=name, date=day)
+            # What vanished was not read: should it be there again, the day's inputs have changed.
+            read = [f.placed.ref for f in objects if f.state in ("read", "damaged") and not f.strays]
+            digest = input_digest(self.config, self.source, self.fmt, self.key, read, strays)
+            until = reading.refused_until
+            append.annotate(
+                _notes(result)
+                | {
+                    "strays": dict(strays),
+                    "reach": self._reach(),
+                    "refused_until": until.isoformat() if until else None,
+                },
+                input_digest=digest,
+            )
+            quarantined.annotate({}, input_digest=digest)
+            self.lake.write(INGEST_OBJECTS, ledger, replace(side, input_digest=digest), **keys)
         return result
 
-    def _hand_over(self, strayed: list[pl.DataFrame]) -> tuple[dt.date, ...]:
-        """Write this day's strays to their own days; the days whose strays are others than after the last run.
+    def _add_strays(
+        self, strays: Mapping[str, str], objects: list[Fetched], buckets: Buckets, account: Account
+    ) -> None:
+        """Records that other days found and handed over; each file counts as one object more."""
+        for part, digest in sorted(strays.items()):
+            file = self.lake.path(STRAYS, part=part, source=self.source.name, date=self.day)
+            rows = pl.read_parquet(file, glob=False, hive_partitioning=False)
+            ref = ObjectRef(stray_key(part), file.stat().st_size, digest[:32], self.now)
+            objects.append(Fetched(Placed(ref, self.day, None, None), own=True, strays=True))
+            index = len(objects) - 1
+            buckets.add(rows.select(*USAGE.names, pl.lit(index, dtype=pl.Int32).alias(OBJECT)))
+            account.read(index, rows.height)
 
-        Where an earlier run handed over what is no stray any more, an empty file takes it back.
+    def _reach(self) -> str:
+        """What decides which objects a day reads: only under the same does a missing object mean that it is gone."""
+        source = self.source
+        reach = [source.uri, source.format, source.key_timezone, self.config.grace_hours]
+        return hashlib.sha256(json.dumps(reach).encode()).hexdigest()[:16]
+
+    def _carry_over(
+        self, objects: list[Fetched], buckets: Buckets, account: Account, quarantine: Quarantine
+    ) -> list[str]:
+        """Keep what an earlier run read from objects that have expired since; their keys.
+
+        Raw logs are deleted by age in most buckets. A late record, or a new version of a format, must not take the
+        history of such a day away.
         """
-        name, part = self.source.name, f"from-{self.day}"
-        strays = pl.concat([USAGE.empty(), *strayed])
-        by_day = dict.fromkeys(self._days_handed_to(part), USAGE.empty())
-        by_day.update((day, rows) for (day,), rows in strays.group_by(pl.col("event_time").dt.date()))
-        handed = []
-        for day, rows in sorted(by_day.items()):
-            digest = hashlib.sha256(rows.write_ndjson().encode()).hexdigest()
-            known = self.lake.stamp(STRAYS, part=part, source=name, date=day)
-            if known is None or known.input_digest != digest:
-                stamp = Stamp(STRAYS.version, digest, self.run)
-                self.lake.write(STRAYS, rows, stamp, part=part, source=name, date=day)
-                handed.append(day)
-        return tuple(handed)
-
-    def _days_handed_to(self, part: str) -> list[dt.date]:
-        files = self.lake.files(STRAYS, source=self.source.name)
-        return [dt.date.fromisoformat(f.parent.name.removeprefix("date=")) for f in files if f.stem == part]
+        keys: dict[str, Any] = {"source": self.source.name, "date": self.day}
+        stamp = self.lake.stamp(USAGE, **keys)
+        if stamp is None or stamp.notes.get("reach") != self._reach():
+            return []
+        listed = [f.placed.ref.key for f in objects]
+        gone = self.lake.scan(INGEST_OBJECTS, **keys).filter(
+            ~pl.col("key").is_in(listed) & ~pl.col("key").str.starts_with(STRAY_KEYS) & (pl.col("state") != "vanished")
+        )
+        positions: dict[str, int] = {}
+        for row in gone.collect().iter_rows(named=True):
+            ref = ObjectRef(row["key"], row["size"], row["etag"], self.now)
+            objects.append(Fetched(Placed(ref, self.day, None, None), own=row["own"], state="expired"))
+            positions[row["key"]] = len(objects) - 1
+            account.carry_over(len(objects) - 1, row)
+        if positions:
+            rows = self.lake.scan(USAGE, **keys).filter(pl.col("raw_object").is_in(list(positions)))
+            index = pl.col("raw_object").replace_strict(positions, return_dtype=pl.Int32).alias(OBJECT)
+            buckets.add(rows.select(*USAGE.names, index).collect())
+            known = self.lake.scan(QUARANTINE, **keys).filter(pl.col("raw_object").is_in(list(positions)))
+            quarantine.add_frame(known.select(QUARANTINE.names).collect())
+        return list(positions)
 
     def _warnings(self, objects: list[Fetched], outcomes: Mapping[str, int]) -> tuple[str, ...]:
         told = []
-        undated = sum(f.placed.first_day is None and not f.placed.ref.key.startswith("strays/") for f in objects)
+        undated = sum(f.placed.first_day is None and f.state == "read" and not f.strays for f in objects)
         for number, text in (
             (undated, "{} of the objects without a date in their keys: read again for each day"),
             (sum(f.state == "damaged" for f in objects), "{} of the objects damaged: read up to the damage"),
             (sum(f.state == "vanished" for f in objects), "{} of the objects vanished between listing and reading"),
+            (
+                sum(f.state == "expired" for f in objects),
+                "{} of the objects gone from the source since the last run: what they held is kept",
+            ),
             (outcomes["quarantined"], "{} of the records quarantined: the quarantine table says which and why"),
         ):
             if number:
                 told.append(text.format(number))
-        if not any(f.own for f in objects) and self._had_objects():
+        if not any(f.own and not f.strays for f in objects) and self._had_objects():
             told.append("no objects: the source has delivered before, and has nothing for this day")
         return tuple(told)
 
     def _had_objects(self) -> bool:
-        """Whether the source has ever delivered: the last few days that were run tell, without reading them all."""
-        days = [p for p in self.lake.partitions(USAGE, source=self.source.name) if p["date"] < str(self.day)]
-        stamps = (self.lake.stamp(USAGE, source=p["source"], date=p["date"]) for p in days[-7:])
+        """Whether the source has delivered on any day before: the latest such day tells."""
+        before = (p for p in self.lake.partitions(USAGE, source=self.source.name) if p["date"] < str(self.day))
+        stamps = (self.lake.stamp(USAGE, source=p["source"], date=p["date"]) for p in reversed(list(before)))
         return any(stamp is not None and stamp.notes.get("objects") for stamp in stamps)
 
 
@@ -288,22 +295,31 @@ def survey(run: str, fmt: str, store: ObjectStore, uri: str) -> tuple[Keys, tupl
 @lru_cache(maxsize=2)
 def _database(memory_mb: int) -> duckdb.DuckDBPyConnection:
     """One in-memory database a process; each day works through a cursor of its own."""
-    return connect(int(memory_mb * READER_SHARE))
+    return connect(memory_mb)
+
+
+def _places(objects: list[Fetched]) -> pl.DataFrame:
+    """Where in time each object belongs, for those who decide what becomes of its records."""
+    return pl.DataFrame(
+        {
+            OBJECT: range(len(objects)),
+            "own": [f.own for f in objects],
+            "first_day": [f.placed.first_day for f in objects],
+            "last_day": [f.placed.last_day for f in objects],
+        },
+        schema={OBJECT: pl.Int32, "own": pl.Boolean, "first_day": pl.Date, "last_day": pl.Date},
+    )
+
+
+def _overtaken(notes: Mapping[str, Any], now: dt.datetime) -> bool:
+    """Whether a record that was refused because it lay in the future lies there no more."""
+    until = notes.get("refused_until")
+    return until is not None and dt.datetime.fromisoformat(until) <= now + CLOCK_SKEW
 
 
 def _distinct(placed: Iterable[Placed]) -> list[Placed]:
     """Objects in order of their keys, each once, however many prefixes list it."""
     return [p for _, p in sorted({p.ref.key: p for p in placed}.items())]
-
-
-def _stray_files(lake: Lake, source: str, day: dt.date) -> dict[str, str]:
-    """Files of strays that wait for a day: name → digest of their rows."""
-    found = {}
-    for file in lake.files(STRAYS, source=source, date=day):
-        stamp = lake.stamp_of(file)
-        if stamp is not None:
-            found[file.stem] = stamp.input_digest
-    return found
 
 
 def _plain_bytes(placed: Iterable[Placed]) -> int:

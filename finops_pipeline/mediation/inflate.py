@@ -1,19 +1,20 @@
 """Object bytes to plain bytes: gzip (multi-member) and zstd by magic bytes, never by name, within bounds."""
 
-import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import zstandard
 
-from finops_pipeline.mediation.reader import Compression
+Compression = Literal["none", "gzip", "zstd"]
 
 BOM = b"\xef\xbb\xbf"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 18
+
+_ZSTD_STEP = 256
+"""Bytes that are inflated at once: four of them can stand for a block of 128 KiB, so that this is 8 MiB at most."""
 
 ALWAYS_ALLOWED = 1 << 20
 """Bytes that a compressed object may grow to whatever its ratio: tiny objects of repeated text are no bombs."""
@@ -36,8 +37,8 @@ class Damage:
 def plain_chunks(stream: BinaryIO, damage: Damage, max_ratio: int) -> Iterator[bytes]:
     """The plain bytes of a stream, piece by piece, up to the point of damage.
 
-    ``damage.reason`` says afterwards why the stream ended early, where it did: a broken or truncated member, or a
-    growth beyond ``max_ratio``.
+    A byte-order mark at the beginning is dropped. ``damage.reason`` says afterwards why the stream ended early, where
+    it did: a broken or truncated member, or a growth beyond ``max_ratio``.
     """
     head = stream.read(4)
     compression = compression_of(head)
@@ -49,19 +50,15 @@ def plain_chunks(stream: BinaryIO, damage: Damage, max_ratio: int) -> Iterator[b
             pieces = _unzstd(counted, damage)
         case _:
             pieces = iter(lambda: counted.read(_CHUNK), b"")
-    grown = 0
+    grown, first = 0, True
     for piece in pieces:
+        if first:
+            first, piece = False, piece.removeprefix(BOM)
         grown += len(piece)
         if compression != "none" and grown > max(ALWAYS_ALLOWED, max_ratio * counted.count):
             damage.reason = f"the {compression} stream grows more than {max_ratio}-fold (limits.max_inflate_ratio)"
             return
         yield piece
-
-
-def begins_with_bom(path: Path) -> bool:
-    """Whether the plain bytes of a file begin with a byte-order mark, which would spoil its first line."""
-    with path.open("rb") as file:
-        return next(plain_chunks(file, Damage(), 1 << 30), b"").startswith(BOM)
 
 
 class _Counted:
@@ -114,20 +111,12 @@ def _unzstd(stream: _Counted, damage: Damage) -> Iterator[bytes]:
             return
         if frame.eof:
             frame = zstandard.ZstdDecompressor().decompressobj()
+        step, pending = pending[:_ZSTD_STEP], pending[_ZSTD_STEP:]
         try:
-            piece = frame.decompress(pending)
+            piece = frame.decompress(step)
         except zstandard.ZstdError as error:
             damage.reason = f"the zstd stream is damaged ({str(error).rpartition(': ')[2]})"
             return
-        pending = frame.unused_data if frame.eof else b""
+        pending = frame.unused_data + pending if frame.eof else pending
         if piece:
             yield piece
-
-
-def inflate(body: bytes, max_ratio: int) -> tuple[bytes, str]:
-    """The plain bytes of a whole object without a byte-order mark, and the reason for its damage, empty if sound."""
-    if compression_of(body[:4]) == "none":
-        return body.removeprefix(BOM), ""
-    damage = Damage()
-    plain = b"".join(plain_chunks(io.BytesIO(body), damage, max_ratio))
-    return plain.removeprefix(BOM), damage.reason

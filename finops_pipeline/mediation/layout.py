@@ -32,18 +32,27 @@ HALF_A_DAY = 12
 
 @dataclass(frozen=True)
 class Clock:
-    """How a source's keys tell time: their zone, and how far a record may lie from its key."""
+    """How a source's keys tell time.
+
+    Attributes:
+        zone: The zone of dates and hours in keys.
+        grace: How far a record may lie from its key's hour.
+        first_day: The day that objects without a date belong to: the first of the lake.
+    """
 
     zone: ZoneInfo
     grace: dt.timedelta
+    first_day: dt.date
 
-    def span(self, day: dt.date) -> tuple[dt.datetime, dt.datetime]:
-        """The instants whose keys ``day`` reads, half-open."""
-        start = dt.datetime.combine(day, dt.time(), dt.UTC)
-        return start - self.grace, start + DAY + self.grace
+    def span(self, start: dt.datetime, end: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
+        """The UTC instants from one local time to another, half-open.
 
-    def instant(self, local: dt.datetime) -> dt.datetime:
-        return local.replace(tzinfo=self.zone).astimezone(dt.UTC)
+        Local times that a clock shows twice, or never, when it changes are taken in both of their readings.
+        """
+        return min(self._readings(start)), max(self._readings(end))
+
+    def _readings(self, local: dt.datetime) -> list[dt.datetime]:
+        return [local.replace(tzinfo=self.zone, fold=fold).astimezone(dt.UTC) for fold in (0, 1)]
 
 
 @dataclass(frozen=True)
@@ -89,10 +98,13 @@ class Layout(Protocol):
 class DatedKeys:
     """Keys with a date, and perhaps an hour, below folders that are found by delimiter listing.
 
+    Where keys carry an hour, one that has none belongs to its date and to no other day: what it holds beside that
+    day is strays.
+
     Attributes:
         date_folder: Matches the name of the first folder of the date; what holds such a folder is a root.
         key_time: Finds the time in a key, by groups ``y m d`` and perhaps ``h``.
-        day_prefix: ``strftime`` pattern of a day's keys below a root.
+        day_prefixes: ``strftime`` patterns of a day's keys below a root.
         hour_prefixes: ``strftime`` patterns of an hour's keys below a root; none where keys carry a date only.
         root: What a root's path must look like; any where None.
         is_log: Whether a key is a log object at all.
@@ -100,7 +112,7 @@ class DatedKeys:
 
     date_folder: re.Pattern[str]
     key_time: re.Pattern[str]
-    day_prefix: str
+    day_prefixes: tuple[str, ...]
     hour_prefixes: tuple[str, ...] = ()
     root: re.Pattern[str] | None = None
     is_log: Callable[[str], bool] = lambda _key: True
@@ -109,10 +121,20 @@ class DatedKeys:
         return uri
 
     def survey(self, store: ObjectStore, uri: str) -> tuple[Keys, tuple[str, ...]]:
-        return self, tuple(sorted(path for path, _ in dated_folders(store, self.date_folder) if self._is_root(path)))
+        self._check(uri)
+        found = sorted(path for path, dates in dated_folders(store, self.date_folder) if dates)
+        if self.root is None:
+            return self, tuple(found)
+        pattern, above = self.root, uri.rstrip("/")
+        # A copy of a root under another name is taken too, where there is nothing else.
+        return self, tuple(p for p in found if pattern.search(f"{above}/{p}")) or tuple(p for p in found if not p)
 
-    def _is_root(self, path: str) -> bool:
-        return self.root is None or self.root.search(path) is not None
+    def _check(self, uri: str) -> None:
+        parts = uri.rstrip("/").split("/")
+        for n in range(1, len(parts)):
+            above = "/".join(parts[:n])
+            if self.root is not None and self.root.search(f"{above}/"):
+                raise SourceError(f"{uri}: lies within the dates of the logs. Point the source's `uri` to {above}.")
 
     def place(self, ref: ObjectRef, clock: Clock) -> Placed | None:
         found = self.key_time.search(ref.key)
@@ -121,36 +143,41 @@ class DatedKeys:
         hour = found.groupdict().get("h")
         try:
             local = dt.datetime(int(found["y"]), int(found["m"]), int(found["d"]), int(hour or 0))  # noqa: DTZ001
-        except ValueError:
+            if hour is not None:
+                return Placed(ref, *self._days_of_hour(local, clock))
+            if self.hour_prefixes:
+                return Placed(ref, local.date(), local.date(), local.date())
+            return Placed(ref, *days_of_date(local, clock))
+        except (ValueError, OverflowError):  # no date, or one at the end of time
             return None
-        if hour is None:
-            own_day = local.date()
-            start, end = clock.instant(local), clock.instant(local + DAY)
-        else:
-            own_day = clock.instant(local).date()
-            start, end = clock.instant(local) - clock.grace, clock.instant(local) + HOUR + clock.grace
-        return Placed(ref, own_day, min(start.date(), own_day), max((end - INSTANT_STEP).date(), own_day))
+
+    def _days_of_hour(self, local: dt.datetime, clock: Clock) -> tuple[dt.date, dt.date, dt.date]:
+        """The day that an hour of keys belongs to, and the first and the last day that read it."""
+        start, end = clock.span(local, local + HOUR)
+        first, last = (start - clock.grace).date(), (end + clock.grace - INSTANT_STEP).date()
+        return start.date(), first, last
 
     def prefixes(self, day: dt.date, clock: Clock) -> list[str]:
-        """What to list below each root so that every object of the day's window is among it."""
+        """What to list below each root so that every object that ``place`` gives to the day is among it."""
         if not self.hour_prefixes:
             # A local date overlaps the neighbouring UTC days where the zone is not UTC.
             spread = (0,) if clock.zone.key == "UTC" else (-1, 0, 1)
-            return [(day + n * DAY).strftime(self.day_prefix) for n in spread]
-        start, end = clock.span(day)
-        hours: dict[dt.date, dict[int, dt.datetime]] = {}
-        moment = start - HOUR  # zones whose offset is no whole hour begin inside the hour before
-        while moment < end:
-            local = moment.astimezone(clock.zone)
-            hours.setdefault(local.date(), {})[local.hour] = local
-            moment += HOUR
+            return [(day + n * DAY).strftime(p) for n in spread for p in self.day_prefixes]
+        around = clock.grace // DAY + 2  # zones are up to 14 hours off UTC
         found = []
-        for date, by_hour in sorted(hours.items()):
-            if len(by_hour) >= HALF_A_DAY:
-                found.append(date.strftime(self.day_prefix))
-            else:
-                found += [local.strftime(p) for _, local in sorted(by_hour.items()) for p in self.hour_prefixes]
+        for n in range(-around, around + 1):
+            midnight = dt.datetime.combine(day + n * DAY, dt.time())
+            hours = [midnight + h * HOUR for h in range(24)]
+            read = [hour for hour in hours if self._is_read(hour, day, clock)]
+            # The day's own date is listed whole for its keys without an hour.
+            whole = midnight.date() == day or len(read) >= HALF_A_DAY
+            moments, patterns = ([midnight], self.day_prefixes) if whole else (read, self.hour_prefixes)
+            found += [moment.strftime(pattern) for moment in moments for pattern in patterns]
         return found
+
+    def _is_read(self, hour: dt.datetime, day: dt.date, clock: Clock) -> bool:
+        _, first, last = self._days_of_hour(hour, clock)
+        return first <= day <= last
 
     def day_objects(self, store: ObjectStore, day: dt.date, clock: Clock, roots: tuple[str, ...]) -> Iterator[Placed]:
         prefixes = [root + prefix for root in roots for prefix in self.prefixes(day, clock)]
@@ -163,98 +190,23 @@ class DatedKeys:
                         yield placed
 
 
-NAME_DATE = re.compile(r"(?<!\d)(?P<y>20\d\d)[-_/]?(?P<m>\d\d)[-_/]?(?P<d>\d\d)(?!\d)")
+def days_of_date(local: dt.datetime, clock: Clock) -> tuple[dt.date, dt.date, dt.date]:
+    """The day that a date of keys belongs to, and the first and the last UTC day that it overlaps."""
+    start, end = clock.span(local, local + DAY)
+    own = local.date()
+    return own, min(start.date(), own), max((end - INSTANT_STEP).date(), own)
 
 
-@dataclass(frozen=True)
-class NamedKeys:
-    """Keys that carry a date somewhere in their names, or none: those are read for each day."""
+def dated_folders(store: ObjectStore, date_folder: re.Pattern[str]) -> Iterator[tuple[str, list[str]]]:
+    """The paths below the source (each empty or with a slash at its end) that are no date's own, each with its dates.
 
-    def place(self, ref: ObjectRef, clock: Clock) -> Placed | None:
-        for found in NAME_DATE.finditer(ref.key):
-            try:
-                local = dt.datetime(int(found["y"]), int(found["m"]), int(found["d"]))  # noqa: DTZ001
-            except ValueError:
-                continue
-            start, end = clock.instant(local), clock.instant(local + DAY)
-            own_day = local.date()
-            return Placed(ref, own_day, min(start.date(), own_day), max((end - INSTANT_STEP).date(), own_day))
-        return Placed(ref, ref.modified.astimezone(dt.UTC).date(), None, None)
-
-    def day_objects(self, store: ObjectStore, day: dt.date, clock: Clock, roots: tuple[str, ...]) -> Iterator[Placed]:
-        for root in roots:
-            for ref in store.objects(root):
-                placed = self.place(ref, clock)
-                if placed is not None and placed.read_by(day):
-                    yield placed
-
-
-TEMPLATE_FIELDS = {"yyyy": "%Y", "mm": "%m", "dd": "%d", "hh": "%H"}
-
-_GROUPS = {
-    "yyyy": r"(?P<y>\d{4})", "mm": r"(?P<m>\d{2})", "dd": r"(?P<d>\d{2})", "hh": r"(?P<h>\d{2})",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class OpenLayout:
-    """For formats without a layout of their own: the user's.
-
-    A template ``{yyyy} {mm} {dd} {hh}`` in the uri, else ``date=`` or ``dt=`` folders (with ``hour=`` perhaps), else
-    dates in names, else everything is read for each day.
+    Dates are names of folders, sorted; a path may have none.
     """
-
-    def base(self, uri: str) -> str:
-        return uri[: uri.index("{")].rpartition("/")[0] if "{" in uri else uri
-
-    def survey(self, store: ObjectStore, uri: str) -> tuple[Keys, tuple[str, ...]]:
-        if "{" in uri:
-            return _template(uri, self.base(uri)), ("",)
-        dated = list(dated_folders(store, re.compile(r"(date|dt)=\d{4}-\d{2}-\d{2}")))
-        if not dated:
-            return NamedKeys(), ("",)
-        word = dated[0][1].partition("=")[0]
-        with_hours = any(n.startswith("hour=") for n in store.folders(f"{dated[0][0]}{dated[0][1]}/"))
-        keys = DatedKeys(
-            date_folder=re.compile(rf"{word}=\d{{4}}-\d{{2}}-\d{{2}}"),
-            key_time=re.compile(
-                rf"(?:^|/){word}=(?P<y>\d{{4}})-(?P<m>\d\d)-(?P<d>\d\d)/" + (r"(?:hour=(?P<h>\d\d)/)?" * with_hours)
-            ),
-            day_prefix=f"{word}=%Y-%m-%d/",
-            hour_prefixes=(f"{word}=%Y-%m-%d/hour=%H/",) * with_hours,
-        )
-        return keys, tuple(sorted({path for path, _ in dated}))
-
-
-def _template(uri: str, base: str) -> DatedKeys:
-    rest = uri[len(base) :].lstrip("/")
-    unknown = [f for f in re.findall(r"\{([^}]*)\}?", rest) if f not in TEMPLATE_FIELDS]
-    if unknown or not all("{" + f + "}" in rest for f in ("yyyy", "mm", "dd")):
-        raise SourceError(f"{uri}: a template needs {{yyyy}}, {{mm}} and {{dd}}, and may have {{hh}}; nothing else.")
-    pattern, prefix, seen = re.escape(rest).replace(r"\{", "{").replace(r"\}", "}"), rest.replace("%", "%%"), set()
-    for name, group in _GROUPS.items():
-        field = "{" + name + "}"
-        pattern = pattern.replace(field, group, 1).replace(field, group.partition(">")[2].rstrip(")"))
-        prefix = prefix.replace(field, TEMPLATE_FIELDS[name])
-        seen |= {name} if field in rest else set()
-    day_prefix = prefix.partition("%H")[0]
-    return DatedKeys(
-        date_folder=re.compile("(?!)"),
-        key_time=re.compile("^" + pattern),
-        day_prefix=day_prefix,
-        hour_prefixes=(prefix,) if "hh" in seen else (),
-    )
-
-
-def dated_folders(store: ObjectStore, date_folder: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """Paths (with a slash at the end, or empty) that hold folders named like dates, each with the first of those."""
     level = [""]
     for _ in range(MAX_DEPTH):
         below = []
         for path in level:
             names = store.folders(path)
-            dates = [name for name in names if date_folder.fullmatch(name)]
-            if dates:
-                yield path, dates[0]
+            yield path, [name for name in names if date_folder.fullmatch(name)]
             below += [f"{path}{name}/" for name in names if not date_folder.fullmatch(name)]
         level = below

@@ -6,9 +6,12 @@ the reader's.
 
 import contextlib
 import datetime as dt
+import errno
 import hashlib
 import os
 import random
+import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ from finops_pipeline.errors import SourceError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 CONNECTIONS = 16
 """Parallel connections to one endpoint; boto3 is bound by the interpreter's lock beyond about eight threads."""
@@ -55,6 +59,14 @@ class ObjectGoneError(Exception):
     """An object vanished between listing and fetching."""
 
 
+Wanted = Callable[[str], bool]
+"""Whether an object is asked for, by its key. A local file that is not is never opened."""
+
+
+def any_key(_key: str) -> bool:
+    return True
+
+
 class ObjectStore(Protocol):
     """What mediation asks of a place where objects lie. Equal stores are the same place."""
 
@@ -63,8 +75,11 @@ class ObjectStore(Protocol):
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below ``prefix`` (empty, or with a slash at its end), sorted."""
 
-    def objects(self, prefix: str) -> Iterator[ObjectRef]:
-        """Every object whose key starts with ``prefix``, at any depth."""
+    def objects(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
+        """Every object whose key starts with ``prefix`` and is wanted, at any depth."""
+
+    def files(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
+        """The wanted objects directly below ``prefix`` (empty, or with a slash at its end)."""
 
     def fetch(self, ref: ObjectRef) -> bytes:
         """The object's bytes. Raises ObjectGoneError where it has vanished."""
@@ -91,30 +106,75 @@ def open_store(config: Config, source: Source, base: str = "") -> ObjectStore:
 
 @dataclass(frozen=True)
 class LocalStore:
-    """A folder of files. The content tag is a hash of the bytes, so that touching a file changes nothing."""
+    """A folder of files. The content tag is a hash of the bytes, so that touching a file changes nothing.
+
+    Links to files are read; links to folders are not followed, since they may lead back to where they stand. What is
+    no regular file (pipes, sockets, links to nowhere) is no object.
+    """
 
     _folder: Path
 
     def folders(self, prefix: str) -> list[str]:
-        place = self._folder / prefix
-        if not place.is_dir():
+        return [entry.name for entry in self._entries(prefix) if _is_folder(entry)]
+
+    def objects(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
+        start, slash, _ = prefix.rpartition("/")
+        waiting = [start + slash]
+        while waiting:
+            folder = waiting.pop()
+            for entry in self._entries(folder):
+                key = folder + entry.name
+                if not key.startswith(prefix):
+                    continue
+                if _is_folder(entry):
+                    waiting.append(f"{key}/")
+                elif wanted(key):
+                    yield from self._ref(key)
+
+    def files(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
+        for entry in self._entries(prefix):
+            if not _is_folder(entry) and wanted(prefix + entry.name):
+                yield from self._ref(prefix + entry.name)
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        """What stands in a folder below ours, by name; nothing where it is none of ours."""
+        steps = [step for step in folder.split("/") if step]
+        if any(self._folder.joinpath(*steps[: n + 1]).is_symlink() for n in range(len(steps))):
             return []
-        return sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
+        place = self._folder.joinpath(*steps)
+        try:
+            with os.scandir(place) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except PermissionError:
+            raise SourceError(f"{place}: no permission to list this folder. Grant it to the pipeline's user.") from None
+        for entry in entries:
+            try:
+                entry.name.encode()
+            except UnicodeEncodeError:
+                raise SourceError(
+                    f"{place}: the name {os.fsencode(entry.name)!r} is not UTF-8, so that no table can hold it. "
+                    "Rename it, or move it out of the source's folder."
+                ) from None
+        return entries
 
-    def objects(self, prefix: str) -> Iterator[ObjectRef]:
-        start = prefix.rpartition("/")[0]
-        for folder, _, names in os.walk(self._folder / start):
-            for name in sorted(names):
-                file = Path(folder, name)
-                key = file.relative_to(self._folder).as_posix()
-                if key.startswith(prefix):
-                    yield self._ref(file, key)
-
-    def _ref(self, file: Path, key: str) -> ObjectRef:
-        with file.open("rb") as handle:
-            etag = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            status = os.fstat(handle.fileno())
-        return ObjectRef(key, status.st_size, etag, dt.datetime.fromtimestamp(status.st_mtime, dt.UTC))
+    def _ref(self, key: str) -> Iterator[ObjectRef]:
+        """The file as an object; nothing where it is no regular file, or no more."""
+        file = self._folder / key
+        try:
+            if not stat.S_ISREG(file.stat().st_mode):
+                return
+            with file.open("rb") as handle:
+                etag = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+                status = os.fstat(handle.fileno())
+        except PermissionError:
+            raise SourceError(f"{file}: no permission to read this file. Grant it to the pipeline's user.") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
+            return
+        yield ObjectRef(key, status.st_size, etag, dt.datetime.fromtimestamp(status.st_mtime, dt.UTC))
 
     def fetch(self, ref: ObjectRef) -> bytes:
         try:
@@ -123,7 +183,15 @@ class LocalStore:
             raise ObjectGoneError(ref.key) from None
 
     def download(self, ref: ObjectRef, target: Path) -> None:
-        target.write_bytes(self.fetch(ref))
+        try:
+            shutil.copyfile(self._folder / ref.key, target)
+        except FileNotFoundError:
+            raise ObjectGoneError(ref.key) from None
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a folder; a link to one counts as one that is not entered (see ``_entries``)."""
+    return entry.is_dir(follow_symlinks=False)
 
 
 @dataclass(frozen=True)
@@ -139,29 +207,29 @@ class S3Store:
         return _client(os.getpid(), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))))
 
     def folders(self, prefix: str) -> list[str]:
-        start = self._prefix + prefix
-        names = []
-        with self._explained("list"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=start, Delimiter="/"
-            )
-            for page in pages:
-                names += [entry["Prefix"][len(start) :].rstrip("/") for entry in page.get("CommonPrefixes", [])]
-        return sorted(names)
+        start = len(self._prefix + prefix)
+        return sorted(
+            entry["Prefix"][start:].rstrip("/")
+            for page in self._pages(prefix, Delimiter="/")
+            for entry in page.get("CommonPrefixes", [])
+        )
 
-    def objects(self, prefix: str) -> Iterator[ObjectRef]:
+    def objects(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
+        return self._refs(self._pages(prefix), wanted)
+
+    def files(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
+        return self._refs(self._pages(prefix, Delimiter="/"), wanted)
+
+    def _pages(self, prefix: str, **asked: str) -> "Iterator[ListObjectsV2OutputTypeDef]":
         with self._explained("list"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix
-            )
-            for page in pages:
-                for entry in page.get("Contents", []):
-                    yield ObjectRef(
-                        key=entry["Key"][len(self._prefix) :],
-                        size=entry["Size"],
-                        etag=entry["ETag"].strip('"'),
-                        modified=entry["LastModified"],
-                    )
+            pages = self._client.get_paginator("list_objects_v2")
+            yield from pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, **asked)  # type: ignore[arg-type]
+
+    def _refs(self, pages: "Iterator[ListObjectsV2OutputTypeDef]", wanted: Wanted) -> Iterator[ObjectRef]:
+        for page in pages:
+            for entry in page.get("Contents", []):
+                if wanted(key := entry["Key"][len(self._prefix) :]):
+                    yield ObjectRef(key, entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
 
     def fetch(self, ref: ObjectRef) -> bytes:
         def get() -> bytes:

@@ -1,20 +1,71 @@
 """Lines that cannot be usage: why, how long, and their hash; never their content, unless the config says so."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
-from finops_pipeline.mediation.inflate import BOM, Damage, plain_chunks
-from finops_pipeline.mediation.spool import Spooled
 from finops_pipeline.schemas import QUARANTINE
 
 _KINDS = {list: "an array", str: "a text", int: "a number", float: "a number", bool: "true or false"}
 
 EXPLAINED = 1 << 20
 """Bytes of a line that are parsed a second time for the reason."""
+
+WRITTEN = 20_000
+"""Rows that are written at once, so that memory does not grow with what is wrong."""
+
+_READ = 1 << 18
+
+
+class Quarantine:
+    """Rows of the quarantine in the making, in the order in which they are found.
+
+    Args:
+        append: Takes frames of the quarantine's contract.
+        keep_raw: Whether the lines themselves are kept.
+    """
+
+    def __init__(self, append: Callable[[pl.DataFrame], None], *, keep_raw: bool) -> None:
+        self._append, self._keep_raw = append, keep_raw
+        self._rows: list[dict[str, object]] = []
+
+    def add_line(self, key: str, line: int, reason: str, raw: bytes | None) -> None:
+        """A record with its bytes, where it has a line of its own."""
+        if raw is None:
+            self.add(key, line, reason)
+        else:
+            self.add(key, line, reason, length=len(raw), sha256=hashlib.sha256(raw).hexdigest(), raw=raw)
+
+    def add(
+        self,
+        key: str,
+        line: int,
+        reason: str,
+        *,
+        length: int | None = None,
+        sha256: str | None = None,
+        raw: bytes | None = None,
+    ) -> None:
+        """A record by its place, and what is known of its bytes."""
+        kept = raw if self._keep_raw else None
+        row = {"raw_object": key, "raw_line": line, "length": length, "sha256": sha256, "reason": reason, "raw": kept}
+        self._rows.append(row)
+        if len(self._rows) >= WRITTEN or (kept and len(kept) > EXPLAINED):
+            self.flush()
+
+    def add_frame(self, rows: pl.DataFrame) -> None:
+        """Rows of an earlier run that stay."""
+        self.flush()
+        self._append(rows)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._rows:
+            self._append(pl.DataFrame(self._rows, schema=QUARANTINE.schema, orient="row"))
+            self._rows = []
 
 
 def reason_of(line: bytes) -> str:
@@ -26,7 +77,7 @@ def reason_of(line: bytes) -> str:
     except UnicodeDecodeError as error:
         return f"not UTF-8 (byte {error.start + 1})"
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        return f"not JSON: {error}"
+        return f"not JSON: {str(error).removeprefix('JSON is malformed: ')}"
     if value is None:
         return "not a JSON object: null"
     if isinstance(value, dict):
@@ -34,43 +85,36 @@ def reason_of(line: bytes) -> str:
     return f"not a JSON object: {_KINDS.get(type(value), 'something else')}"
 
 
-def lines_at(file: Spooled, wanted: Mapping[int, object]) -> Iterator[tuple[int, bytes]]:
-    """The lines of a spooled file with the numbers wanted (from 1, blank lines not counted)."""
-    number, last = 0, max(wanted, default=0)
-    for line in _lines(file.path):
-        if not line.strip():
-            continue
-        number += 1
-        if number in wanted:
-            yield number, line
-        if number >= last:
+def lines_at(path: Path, wanted: Iterator[tuple[int, str | None]]) -> Iterator[tuple[tuple[int, str | None], bytes]]:
+    """Lines of a plain file (from 1, blank ones not counted), for the numbers wanted in ascending order.
+
+    Yields each wanted pair, whose first member is the number, with the line's bytes.
+
+    Raises:
+        EOFError: the file has fewer lines than are wanted.
+    """
+    current = next(wanted, None)
+    number = 0
+    for line in _lines(path):
+        if current is None:
             return
+        if line and not line.isspace():
+            number += 1
+            if number == current[0]:
+                yield current, line
+                current = next(wanted, None)
+    if current is not None:
+        raise EOFError(f"{path.name}: no line {current[0]}")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    rest, first = b"", True
+    held: list[bytes] = []
     with path.open("rb") as file:
-        for piece in plain_chunks(file, Damage(), 1 << 30):
-            piece = piece.removeprefix(BOM) if first else piece
-            first = False
-            *whole, rest = (rest + piece).split(b"\n")
-            yield from whole
-    if rest:
-        yield rest
-
-
-def entry(key: str, line: int, reason: str, raw: bytes | None, *, keep: bool) -> dict[str, object]:
-    """A row of the quarantine. ``raw`` is the line where there is one."""
-    return {
-        "raw_object": key,
-        "raw_line": line,
-        "length": len(raw) if raw is not None else None,
-        "sha256": hashlib.sha256(raw).hexdigest() if raw is not None else None,
-        "reason": reason,
-        "raw": raw if keep else None,
-    }
-
-
-def quarantine_frame(entries: list[dict[str, object]]) -> pl.DataFrame:
-    """The rows in order of their place."""
-    return pl.DataFrame(entries, schema=QUARANTINE.schema, orient="row").sort("raw_object", "raw_line")
+        while chunk := file.read(_READ):
+            first, *others = chunk.split(b"\n")
+            held.append(first)
+            if others:
+                yield b"".join(held)
+                yield from others[:-1]
+                held = [others[-1]]
+    yield b"".join(held)

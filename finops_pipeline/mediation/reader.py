@@ -5,9 +5,8 @@ block). It takes every JSON path in one pass and gives the values' texts, so tha
 unnoticed; the prompt's keyed hash is taken inside it, so that no prompt text enters a frame.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 import polars as pl
@@ -16,25 +15,28 @@ from finops_pipeline.errors import MemoryLimitError
 from finops_pipeline.formats.format import Field, Format, Kind
 from finops_pipeline.mediation.fingerprints import FINGERPRINT_HEX, FingerprintKey
 
-Compression = Literal["none", "gzip", "zstd"]
-
 BATCH_ROWS = 61_440
 """Rows of one frame: a multiple of DuckDB's vector of 2,048, large enough for Polars, small enough for memory."""
 
-FILE, LINE, IS_RECORD, FINGERPRINT = "file", "raw_line", "is_record", "prompt_fingerprint"
+LINE, IS_RECORD, FINGERPRINT = "raw_line", "is_record", "prompt_fingerprint"
 
 _ABSENT = "('', '[]', '{}')"
 
 
+LINE_BUFFER = 16 << 20
+"""Least size of the reader's line buffer, in bytes: about that of a piece (measured: smaller ones need more memory)."""
+
+
 class UnreadableError(Exception):
-    """The files cannot be read in one go: a damaged stream, or a line over the limit. Read them apart."""
+    """The file is none that can be read."""
 
 
 def connect(memory_mb: int) -> duckdb.DuckDBPyConnection:
-    """A private in-memory database that installs nothing and stays within its share of ``memory_mb``."""
+    """A private in-memory database that installs nothing and spills nothing to disk."""
     return duckdb.connect(
         config={
-            "memory_limit": f"{max(memory_mb, 128)}MB",
+            "memory_limit": f"{memory_mb}MB",
+            "temp_directory": "",  # prompts are not left lying about
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "preserve_insertion_order": "true",
@@ -44,21 +46,23 @@ def connect(memory_mb: int) -> duckdb.DuckDBPyConnection:
 
 def read_json_lines(
     database: duckdb.DuckDBPyConnection,
-    files: Sequence[Path],
+    file: Path,
     fmt: Format,
     key: FingerprintKey,
     *,
-    compression: Compression = "none",
-    max_line_bytes: int,
+    longest: int,
 ) -> Iterator[pl.DataFrame]:
-    """Each non-blank line of the files, in file and line order.
+    """Each non-blank line of a plain file, in order.
 
-    Yields frames with ``file`` (path as given), ``raw_line`` (from 1 in each file, blank lines not counted),
-    ``is_record`` (the line is one JSON object within the limit), ``prompt_fingerprint`` and the format's fields as
-    texts (List(String) for texts, Int64 for occurrences).
+    Yields frames with ``raw_line`` (from 1, blank lines not counted), ``is_record`` (the line is one JSON object),
+    ``prompt_fingerprint`` and the format's fields as texts (List(String) for texts, Int64 for occurrences).
+
+    Args:
+        longest: Bytes of the file's longest line.
 
     Raises:
-        UnreadableError: as its docstring says.
+        UnreadableError: the file is none that can be read.
+        MemoryLimitError: reading needs more memory than the database may use.
     """
     paths = [*fmt.prompt.values(), *(_container(f) for f in fmt.fields.values())]
     columns = [
@@ -67,27 +71,29 @@ def read_json_lines(
     ]
     # One call takes every path: each further JSON function would parse the whole line again, into memory of its own.
     query = f"""
-        SELECT filename AS {FILE}, is_record AS {IS_RECORD}, {_hash(_prompt(fmt), key)} AS {FINGERPRINT},
-               {", ".join(columns)}
+        SELECT is_record AS {IS_RECORD}, {_hash(_prompt(fmt), key)} AS {FINGERPRINT}, {", ".join(columns)}
         FROM (
-            SELECT filename,
-                   coalesce(starts_with(json::VARCHAR, '{{') AND strlen(json::VARCHAR) <= {max_line_bytes}, false)
-                       AS is_record,
+            SELECT coalesce(starts_with(json::VARCHAR, '{{'), false) AS is_record,
                    json_extract_string(json, [{", ".join(map(_quoted, paths))}]) AS texts
             FROM read_ndjson_objects(
-                {_list(files)}, format='newline_delimited', ignore_errors=true, filename=true,
-                maximum_object_size={max_line_bytes}, compression='{compression}'
+                {_quoted(str(file))}, format='newline_delimited', ignore_errors=true,
+                maximum_object_size={max(LINE_BUFFER, longest + 1024)}, compression='none'
             )
-        )"""  # noqa: S608 (paths of our own temporary files, JSON paths of our own format modules)
+        )"""  # noqa: S608 (a path of our own temporary folder, JSON paths of our own format modules)
     yield from _numbered(_frames(database, query))
 
 
 def read_parquet(
     database: duckdb.DuckDBPyConnection, file: Path, fmt: Format, key: FingerprintKey
 ) -> Iterator[pl.DataFrame]:
-    """Each row of a Parquet file, with the same columns as ``read_json_lines``."""
+    """Each row of a Parquet file, with the same columns as ``read_json_lines``.
+
+    Raises:
+        UnreadableError: the file is no Parquet file, or is damaged.
+    """
+    table = f"read_parquet({_quoted(str(file))}, hive_partitioning=false, binary_as_string=true)"
     try:
-        present = {row[0] for row in database.execute(f"DESCRIBE FROM read_parquet({_quoted(str(file))})").fetchall()}
+        present = {row[0] for row in database.execute(f"DESCRIBE FROM {table}").fetchall()}
     except duckdb.Error as error:
         raise UnreadableError(str(error)) from error
     columns = []
@@ -95,8 +101,8 @@ def read_parquet(
         column = f.path.removeprefix("$.")
         kind = "VARCHAR[]" if f.kind is Kind.TEXTS else "VARCHAR"
         columns.append(f"TRY_CAST({_name(column) if column in present else 'NULL'} AS {kind}) AS {_name(name)}")
-    query = f"""SELECT {_quoted(str(file))} AS {FILE}, true AS {IS_RECORD}, NULL::VARCHAR AS {FINGERPRINT},
-        {", ".join(columns)} FROM read_parquet({_quoted(str(file))})"""  # noqa: S608 (as above)
+    query = f"""SELECT true AS {IS_RECORD}, NULL::VARCHAR AS {FINGERPRINT}, {", ".join(columns)}
+        FROM {table}"""  # noqa: S608 (as above)
     yield from _numbered(_frames(database, query))
 
 
@@ -106,26 +112,21 @@ def _frames(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[pl.Data
             frame = pl.from_arrow(batch)
             assert isinstance(frame, pl.DataFrame)
             yield frame
-    except duckdb.OutOfMemoryException as error:
-        raise MemoryLimitError(
-            "the reader ran out of its share of memory: raise limits.memory_mb, or lower limits.max_line_bytes, "
-            "in finops.yaml"
-        ) from error
     except (duckdb.Error, OSError) as error:
+        if "Out of Memory" in str(error):
+            raise MemoryLimitError(
+                "the reader ran out of its share of memory: raise limits.memory_mb, or lower limits.max_line_bytes, "
+                "in finops.yaml"
+            ) from error
         raise UnreadableError(str(error)) from error
 
 
 def _numbered(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Number the rows of each file from 1; a file may reach over several frames."""
-    file, rows = None, 0
+    """Number the rows from 1 on."""
+    rows = 0
     for frame in frames:
-        if frame.height == 0:
-            continue
-        before = pl.when(pl.col(FILE) == file).then(rows).otherwise(0) if file is not None else pl.lit(0)
-        numbered = frame.with_columns((pl.int_range(1, pl.len() + 1).over(FILE) + before).alias(LINE))
-        last = numbered.row(-1, named=True)
-        file, rows = last[FILE], last[LINE]
-        yield numbered
+        yield frame.with_row_index(LINE, rows + 1).cast({LINE: pl.Int64})
+        rows += frame.height
 
 
 def _container(field: Field) -> str:
@@ -175,7 +176,3 @@ def _quoted(value: str) -> str:
 
 def _name(value: str) -> str:
     return '"' + value.replace('"', '""') + '"'
-
-
-def _list(files: Sequence[Path]) -> str:
-    return "[" + ", ".join(_quoted(str(file)) for file in files) + "]"

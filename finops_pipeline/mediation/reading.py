@@ -13,14 +13,15 @@ from finops_pipeline.mediation.account import Account
 from finops_pipeline.mediation.buckets import OBJECT, Buckets
 from finops_pipeline.mediation.casts import DEFECT, typed
 from finops_pipeline.mediation.fingerprints import FingerprintKey
-from finops_pipeline.mediation.quarantine import entry, lines_at, reason_of
+from finops_pipeline.mediation.quarantine import Quarantine, lines_at, reason_of
 from finops_pipeline.mediation.reader import IS_RECORD, LINE, UnreadableError, read_json_lines, read_parquet
 from finops_pipeline.mediation.records import usage_rows, without_user_ids
-from finops_pipeline.mediation.spool import Bounds, Fetched, Spooled, alone, overlong
+from finops_pipeline.mediation.spool import Fetched, Piece, TableFile
 from finops_pipeline.mediation.tables import read_csv
 from finops_pipeline.schemas import USAGE
 
-_LINE_OF_FILE = "_file_line"
+_FILE_LINE = "_file_line"
+_NUMBER = {_FILE_LINE: pl.Int64, DEFECT: pl.String}
 
 
 @dataclass(frozen=True)
@@ -30,31 +31,16 @@ class Rules:
     Attributes:
         fmt: The format of the source.
         key: What prompts, and perhaps user ids, are hashed with.
-        bounds: What one object may do to us.
         start: First day of the lake.
         now: The present.
         hash_user_ids: Whether user ids are stored as hashes.
-        keep_raw: Whether quarantined lines are kept.
     """
 
     fmt: Format
     key: FingerprintKey
-    bounds: Bounds
     start: dt.date
     now: dt.datetime
     hash_user_ids: bool
-    keep_raw: bool
-
-
-@dataclass
-class _Tally:
-    """What one file held beside usage, kept apart until the file is read to its end."""
-
-    lines: dict[int, int] = field(default_factory=dict)
-    rows: int = 0
-    not_usage: dict[int, int] = field(default_factory=dict)
-    bad: dict[int, str | None] = field(default_factory=dict)
-    """Line of the file → why it is no usage; None where nobody knows yet."""
 
 
 @dataclass
@@ -62,7 +48,8 @@ class Reading:
     """One day's reading.
 
     Attributes:
-        quarantined: Rows for the quarantine, of the day's own objects only.
+        refused_until: The earliest time of a record that was refused because it lies in the future: from then on the
+            same objects would be read otherwise.
     """
 
     database: duckdb.DuckDBPyConnection
@@ -70,144 +57,136 @@ class Reading:
     objects: Sequence[Fetched]
     buckets: Buckets
     account: Account
-    quarantined: list[dict[str, object]] = field(default_factory=list)
+    quarantine: Quarantine
+    refused_until: dt.datetime | None = field(default=None)
 
-    def read(self, file: Spooled) -> None:
-        """Take the records of a spooled file; the file is deleted at the end.
-
-        A file that the reader refuses is made readable first (``spool.alone``), and read again from its beginning.
-        """
-        mark = self.buckets.mark()
+    def read(self, file: Piece | TableFile) -> None:
+        """Take the records of a spooled file; the file is deleted at the end."""
         try:
-            try:
-                tally, ragged = self._take(file)
-            except UnreadableError:
-                self.buckets.rollback(mark)
-                index = file.objects[0]
-                if len(file.objects) > 1 or file.lines is not None:
-                    raise  # these bytes were prepared by us: a defect of ours
-                if file.encoding == "parquet":
-                    self._lost(index, 1, "not a readable Parquet file")
-                    return
-                file = alone(file.path, index, self.objects[index], self.rules.bounds)
-                tally, ragged = self._take(file)
-            self._settle(file, tally, ragged)
+            if isinstance(file, Piece):
+                self._read_lines(file)
+            else:
+                self._read_table(file)
         finally:
             file.path.unlink(missing_ok=True)
 
-    def _frames(self, file: Spooled, ragged: dict[int, tuple[int, str]]) -> Iterator[pl.DataFrame]:
-        fmt, key = self.rules.fmt, self.rules.key
-        match file.encoding:
-            case "csv":
-                return read_csv(file.path, fmt, ragged)
-            case "parquet":
-                return read_parquet(self.database, file.path, fmt, key)
-        return read_json_lines(
-            self.database,
-            [file.path],
-            fmt,
-            key,
-            compression=file.compression,
-            max_line_bytes=self.rules.bounds.max_line_bytes,
-        )
+    # -- lines -----------------------------------------------------------------------------------------------------
 
-    def _take(self, file: Spooled) -> tuple[_Tally, dict[int, tuple[int, str]]]:
-        tally = _Tally()
-        ragged: dict[int, tuple[int, str]] = {}
-        starts = pl.Series(file.starts, dtype=pl.Int64)
-        indexes = pl.Series(file.objects, dtype=pl.Int32)
-        keys = pl.Series([self.objects[i].placed.ref.key for i in file.objects], dtype=pl.String)
-        for frame in self._frames(file, ragged):
+    def _read_lines(self, piece: Piece) -> None:
+        rows, bad = 0, [pl.DataFrame(schema=_NUMBER)]
+        starts = pl.Series(piece.starts, dtype=pl.Int64)
+        before = pl.Series(piece.before, dtype=pl.Int64)
+        indexes = pl.Series(piece.objects, dtype=pl.Int32)
+        keys = pl.Series([self.objects[i].placed.ref.key for i in piece.objects], dtype=pl.String)
+        frames = read_json_lines(self.database, piece.path, self.rules.fmt, self.rules.key, longest=piece.longest)
+        for frame in frames:
+            rows += frame.height
             at = starts.search_sorted(frame.get_column(LINE), side="right") - 1
-            frame = frame.with_columns(
-                pl.col(LINE).alias(_LINE_OF_FILE),
-                pl.col(LINE) - starts.gather(at) + 1,
+            placed = frame.with_columns(
+                pl.col(LINE).alias(_FILE_LINE),
+                pl.col(LINE) - starts.gather(at) + 1 + before.gather(at),
                 indexes.gather(at).alias(OBJECT),
                 keys.gather(at).alias("raw_object"),
             )
-            tally.rows += frame.height
-            for index, lines in frame.group_by(OBJECT).len().iter_rows():
-                tally.lines[index] = tally.lines.get(index, 0) + lines
-            whole = frame.get_column(IS_RECORD)
-            if not whole.all():
-                tally.bad |= dict.fromkeys(frame.filter(~whole).get_column(_LINE_OF_FILE).to_list())
-                frame = frame.filter(whole)
-            self.buckets.add(self._usage(frame, tally))
-        return tally, ragged
-
-    def _usage(self, frame: pl.DataFrame, tally: _Tally) -> pl.DataFrame:
-        rows = usage_rows(
-            typed(frame, self.rules.fmt.fields), self.rules.fmt, start=self.rules.start, now=self.rules.now
-        ).with_columns(frame.get_column(OBJECT), frame.get_column(_LINE_OF_FILE))
-        audit = rows.get_column(NOT_USAGE)
-        if audit.any():
-            for index, records in rows.filter(audit).group_by(OBJECT).len().iter_rows():
-                tally.not_usage[index] = tally.not_usage.get(index, 0) + records
-            rows = rows.filter(~audit)
-        wrong = rows.get_column(DEFECT).is_not_null()
-        if wrong.any():
-            tally.bad |= dict(rows.filter(wrong).select(_LINE_OF_FILE, DEFECT).iter_rows())
-            rows = rows.filter(~wrong)
-        if self.rules.hash_user_ids:
-            rows = without_user_ids(rows, self.rules.key)
-        return rows.select(*USAGE.names, OBJECT)
-
-    def _settle(self, file: Spooled, tally: _Tally, ragged: dict[int, tuple[int, str]]) -> None:
-        if file.lines is not None and tally.rows != file.lines:
+            self._count_lines(placed)
+            bad.append(self._take(placed))
+        if rows != piece.lines:
             raise ConservationError(
-                f"{file.lines} lines were fetched, but {tally.rows} were read. Nothing is written. This is a defect of "
-                "the pipeline: please report it with the source's format."
+                f"{piece.lines} lines were fetched, but {rows} were read. Nothing is written. This is a defect of the "
+                "pipeline: please report it with the source's format."
             )
-        for index, lines in tally.lines.items():
-            self.account.read(index, lines)
-        for index, records in tally.not_usage.items():
-            self.account.count("not_usage" if self.objects[index].own else "another_day", index, records)
-        if file.encoding == "jsonl":
-            self._explain(file, tally.bad)
-            return
-        index = file.objects[0]
-        for line, reason in tally.bad.items():
-            self._bad(index, line, reason or "not a record", None)
-        for line, (cells, row) in ragged.items():
-            self.account.read(index, 1)
-            told = f"{cells} cells, which is not what the header has" if cells else "the table breaks off here"
-            self._bad(index, line, told, row.encode() or None)
-        if 0 in self.objects[index].holes:
-            reason = self.objects[index].holes.pop(0)[2]
-            self._lost(index, tally.rows + len(ragged) + 1, reason)
+        self._explain(piece, pl.concat(bad))
 
-    def _explain(self, file: Spooled, bad: dict[int, str | None]) -> None:
+    def _count_lines(self, frame: pl.DataFrame) -> None:
+        for index, lines in frame.group_by(OBJECT).len().iter_rows():
+            self.account.read(index, lines)
+
+    def _explain(self, piece: Piece, bad: pl.DataFrame) -> None:
         """Read the lines that are no usage once more, for their length, hash and reason."""
-        wanted = {}
-        for line, reason in bad.items():
-            index, number = file.locate(line)
-            hole = self.objects[index].holes.get(number)
-            if not self.objects[index].own:
+        if bad.height == 0:
+            return
+        wanted = iter(bad.sort(_FILE_LINE).iter_rows())
+        for (line, reason), raw in lines_at(piece.path, wanted):
+            index, number = piece.locate(line)
+            fetched = self.objects[index]
+            hole = fetched.holes.get(number)
+            if not fetched.own:
                 self.account.count("another_day", index)
             elif hole is not None:
                 self.account.count("quarantined", index)
-                row = entry(self.objects[index].placed.ref.key, number, hole[2], None, keep=False)
-                self.quarantined.append(row | {"length": hole[0], "sha256": hole[1]})
+                length, sha256, why = hole
+                self.quarantine.add(fetched.placed.ref.key, number, why, length=length, sha256=sha256)
             else:
-                wanted[line] = (index, number, reason)
-        for line, raw in lines_at(file, wanted):
-            index, number, reason = wanted.pop(line)
-            if len(raw) > self.rules.bounds.max_line_bytes:
-                reason = overlong(len(raw))
-            self._bad(index, number, reason or reason_of(raw), raw)
-        if wanted:
-            raise ConservationError(
-                f"{len(wanted)} lines that cannot be usage were not found again. Nothing is written."
-            )
+                self.account.count("quarantined", index)
+                self.quarantine.add_line(fetched.placed.ref.key, number, reason or reason_of(raw), raw)
 
-    def _lost(self, index: int, line: int, reason: str) -> None:
-        """The rest of an object that cannot be read counts as one record."""
-        self.objects[index].state = "damaged"
-        self.account.read(index, 1)
-        self._bad(index, line, reason, None)
+    # -- tables ----------------------------------------------------------------------------------------------------
 
-    def _bad(self, index: int, line: int, reason: str, raw: bytes | None) -> None:
+    def _read_table(self, file: TableFile) -> None:
+        last = 0
+        try:
+            for frame in self._table_frames(file):
+                numbered = frame.with_columns(
+                    pl.col(LINE).alias(_FILE_LINE),
+                    pl.lit(file.index, dtype=pl.Int32).alias(OBJECT),
+                    pl.lit(self.objects[file.index].placed.ref.key).alias("raw_object"),
+                )
+                last = frame.item(-1, LINE) if frame.height else last
+                self._count_lines(numbered)
+                for number, reason in self._take(numbered).iter_rows():
+                    self._refuse(file.index, number, reason or "not a record", None)
+        except UnreadableError:
+            self.objects[file.index].state = "damaged"
+            self.account.read(file.index, 1)
+            self._refuse(file.index, last + 1, "not a readable Parquet file", None)
+
+    def _table_frames(self, file: TableFile) -> Iterator[pl.DataFrame]:
+        if file.encoding == "parquet":
+            yield from read_parquet(self.database, file.path, self.rules.fmt, self.rules.key)
+            return
+        last = 0
+
+        def refuse(number: int, reason: str, raw: bytes | None) -> None:
+            nonlocal last
+            last = max(last, number)
+            self.account.read(file.index, 1)
+            self._refuse(file.index, number, reason, raw)
+
+        for frame in read_csv(file.path, self.rules.fmt, refuse):
+            last = max(last, frame.item(-1, LINE)) if frame.height else last
+            yield frame
+        if file.damage:
+            refuse(last + 1, file.damage, None)
+
+    def _refuse(self, index: int, number: int, reason: str, raw: bytes | None) -> None:
         fetched = self.objects[index]
         self.account.count("quarantined" if fetched.own else "another_day", index)
         if fetched.own:
-            self.quarantined.append(entry(fetched.placed.ref.key, line, reason, raw, keep=self.rules.keep_raw))
+            self.quarantine.add_line(fetched.placed.ref.key, number, reason, raw)
+
+    # -- both ------------------------------------------------------------------------------------------------------
+
+    def _take(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Put the frame's usage into the buckets; the lines that are none, with the reason where it is known."""
+        whole = frame.get_column(IS_RECORD)
+        broken = frame.filter(~whole).select(_FILE_LINE, pl.lit(None, dtype=pl.String).alias(DEFECT))
+        frame = frame.filter(whole)
+        fmt = self.rules.fmt
+        rows = usage_rows(typed(frame, fmt.fields), fmt, start=self.rules.start, now=self.rules.now).with_columns(
+            frame.get_column(OBJECT), frame.get_column(_FILE_LINE)
+        )
+        audit = rows.filter(pl.col(NOT_USAGE))
+        for index, records in audit.group_by(OBJECT).len().iter_rows():
+            self.account.count("not_usage" if self.objects[index].own else "another_day", index, records)
+        wrong = rows.filter(~pl.col(NOT_USAGE) & pl.col(DEFECT).is_not_null())
+        self._note_future(wrong)
+        usage = rows.filter(~pl.col(NOT_USAGE) & pl.col(DEFECT).is_null())
+        if self.rules.hash_user_ids:
+            usage = without_user_ids(usage, self.rules.key)
+        self.buckets.add(usage.select(*USAGE.names, OBJECT))
+        return pl.concat([broken, wrong.select(_FILE_LINE, DEFECT)])
+
+    def _note_future(self, wrong: pl.DataFrame) -> None:
+        earliest = wrong.filter(pl.col("event_time") > self.rules.now).get_column("event_time").min()
+        if isinstance(earliest, dt.datetime):
+            self.refused_until = min(self.refused_until or earliest, earliest)

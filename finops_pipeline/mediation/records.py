@@ -49,7 +49,10 @@ def usage_rows(frame: pl.DataFrame, fmt: Format, *, start: dt.date, now: dt.date
         pl.col(NOT_USAGE).fill_null(False),
         # A usage block names what there was; a failed call without one used nothing; all else is unknown.
         *(pl.when(has_usage | failed).then(pl.col(name).fill_null(0)).alias(name) for name in _ZERO_IN_USAGE),
-        pl.when(has_usage | failed).then(pl.lit("reported")).otherwise(pl.lit("missing")).alias("usage_quality"),
+        pl.when(has_usage | failed)
+        .then(pl.col("usage_quality").fill_null("reported"))
+        .otherwise(pl.lit("missing"))
+        .alias("usage_quality"),
         *(pl.when(pl.col(name) >= 0).then(pl.col(name)).alias(name) for name in _MEASURED),
         pl.coalesce(DEFECT, _time_defect(fmt, start, now)).alias(DEFECT),
     ).select(*USAGE.names, DEFECT, NOT_USAGE)

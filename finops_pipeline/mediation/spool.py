@@ -1,7 +1,9 @@
-"""Objects to files that the reader can take: fetched into a private folder, small ones joined.
+"""Objects to files that the reader can take: fetched into a private folder, inflated and checked, in even pieces.
 
-A day of one-request objects is a hundred thousand files of one line: joined, they are a few. Which line of a joined
-file came from which object is kept here, so that everything downstream speaks of objects and their own lines.
+A day of one-request objects is a hundred thousand files of one line, a busy hour's object is half a gigabyte: both
+become plain pieces of a few megabytes, so that what reading needs in memory is the same for either. Every line is
+counted here, before any reader sees it. Which line of a piece came from which object is kept, so that everything
+downstream speaks of objects and their own lines.
 """
 
 import contextlib
@@ -16,16 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from finops_pipeline.mediation.inflate import BOM, Damage, begins_with_bom, compression_of, inflate, plain_chunks
+from finops_pipeline.mediation.inflate import BOM, Damage, compression_of, plain_chunks
 from finops_pipeline.mediation.layout import Placed
 from finops_pipeline.mediation.objects import CONNECTIONS, ObjectGoneError, ObjectStore
-from finops_pipeline.mediation.reader import Compression
 
 SMALL = 1 << 20
-"""Objects up to this many bytes are joined."""
+"""Objects up to this many bytes are fetched side by side, the others one by one."""
 
-JOINED = 64 << 20
-"""Plain bytes after which a joined file is full."""
+PIECE = 16 << 20
+"""Plain bytes after which a piece is full: the reader's memory is a small multiple of it."""
 
 FETCHED = 16 << 20
 """Bytes of small objects that are fetched at once."""
@@ -34,7 +35,7 @@ THREADS = min(8, CONNECTIONS)
 """boto3 gains nothing from more (measured on loopback)."""
 
 HOLE = b"null\n"
-"""Stands in a joined file for a line that is quarantined already, so that line numbers stay as they are."""
+"""Stands in a piece for a line that is quarantined already, so that line numbers stay as they are."""
 
 
 @dataclass
@@ -44,41 +45,59 @@ class Fetched:
     Attributes:
         placed: The object.
         own: Whether its key belongs to the day that is being run.
-        state: read, damaged or vanished.
-        holes: Lines that are quarantined before any reader sees them: number → (length, SHA-256 or None, reason).
-        encoding: jsonl, csv or parquet.
+        state: read, damaged, vanished or expired.
+        strays: Whether it is a file of strays, which this lake wrote itself.
+        holes: Lines that are quarantined before any reader sees them: number → (length, SHA-256, reason).
     """
 
     placed: Placed
     own: bool
+    strays: bool = False
     state: str = "read"
-    holes: dict[int, tuple[int | None, str | None, str]] = field(default_factory=dict)
-    encoding: str = "jsonl"
+    holes: dict[int, tuple[int, str, str]] = field(default_factory=dict)
 
 
 @dataclass
-class Spooled:
-    """A file to read, and which of its lines belong to which object.
+class Piece:
+    """A plain file of JSON lines from one object or many.
 
     Attributes:
         path: Where it lies.
-        compression: How it is compressed.
         objects: Indexes of the objects in it, in order.
-        starts: First line of each object, from 1.
-        lines: Lines in the file; None where nobody has counted them.
+        starts: Line of the piece with which each begins, from 1.
+        before: Lines of each object that stand in earlier pieces.
+        lines: Lines that are not blank.
+        longest: Bytes of the longest line.
     """
 
     path: Path
-    compression: Compression
-    objects: list[int]
-    starts: list[int]
-    lines: int | None
-    encoding: str = "jsonl"
+    objects: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    before: list[int] = field(default_factory=list)
+    lines: int = 0
+    longest: int = 0
 
     def locate(self, line: int) -> tuple[int, int]:
-        """The object that holds a line of the file, and the line's number in that object."""
+        """The object that holds a line of the piece, and the line's number in that object."""
         at = bisect_right(self.starts, line) - 1
-        return self.objects[at], line - self.starts[at] + 1
+        return self.objects[at], line - self.starts[at] + 1 + self.before[at]
+
+
+@dataclass
+class TableFile:
+    """An object that is a table: plain CSV, or Parquet.
+
+    Attributes:
+        path: Where it lies.
+        index: The object.
+        encoding: csv or parquet.
+        damage: Why the file breaks off; empty where it is whole.
+    """
+
+    path: Path
+    index: int
+    encoding: str
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,45 +110,22 @@ class Bounds:
 
 def spool(
     store: ObjectStore, fetched: Sequence[Fetched], folder: Path, bounds: Bounds, *, tables: bool
-) -> Iterator[Spooled]:
+) -> Iterator[Piece | TableFile]:
     """Fetch every object into ``folder`` and yield files to read; the caller deletes each when it is done with it.
 
-    Sets ``state``, ``holes`` and ``encoding`` of the objects on the way. ``tables`` says whether objects may be CSV
-    or Parquet.
+    Sets ``state`` and ``holes`` of the objects on the way. ``tables`` says whether objects may be CSV or Parquet.
     """
-    small = [i for i, f in enumerate(fetched) if f.placed.ref.size <= SMALL]
-    large = [i for i, f in enumerate(fetched) if f.placed.ref.size > SMALL]
-    with ThreadPoolExecutor(THREADS) as pool, contextlib.closing(_Join(folder, bounds)) as join:
-        for window in _windows(small, fetched):
-            bodies = pool.map(lambda i: _fetch(store, fetched[i]), window)
-            for i, body in zip(window, bodies, strict=True):
-                if body is None:
-                    continue
-                fetched[i].encoding = encoding_of(fetched[i].placed.ref.key, body[:64]) if tables else "jsonl"
-                if fetched[i].encoding == "jsonl":
-                    join.add(i, fetched[i], body)
+    with contextlib.closing(_Pieces(folder, bounds)) as pieces:
+        for index, body in _bodies(store, fetched, folder):
+            with body:
+                key, head = fetched[index].placed.ref.key, body.read(64)
+                body.seek(0)
+                encoding = encoding_of(key, head) if tables else "jsonl"
+                if encoding == "jsonl":
+                    yield from pieces.add(index, fetched[index], body)
                 else:
-                    path = folder / f"{i}.raw"
-                    path.write_bytes(body)
-                    yield alone(path, i, fetched[i], bounds)
-                if join.size >= JOINED:
-                    yield join.finish()
-        if join.objects:
-            yield join.finish()
-    for i in large:
-        path = folder / f"{i}.raw"
-        try:
-            store.download(fetched[i].placed.ref, path)
-        except ObjectGoneError:
-            fetched[i].state = "vanished"
-            continue
-        with path.open("rb") as file:
-            head = file.read(64)
-        fetched[i].encoding = encoding_of(fetched[i].placed.ref.key, head) if tables else "jsonl"
-        if fetched[i].encoding == "jsonl" and not begins_with_bom(path):
-            yield Spooled(path, compression_of(head), [i], [1], None)
-        else:
-            yield alone(path, i, fetched[i], bounds)
+                    yield _table(index, fetched[index], body, encoding, folder, bounds)
+        yield from pieces.rest()
 
 
 def encoding_of(key: str, head: bytes) -> str:
@@ -142,130 +138,22 @@ def encoding_of(key: str, head: bytes) -> str:
     return "csv" if name.endswith((".csv", ".tsv")) else "jsonl"
 
 
-def alone(path: Path, index: int, fetched: Fetched, bounds: Bounds) -> Spooled:
-    """An object as a plain file of its own: inflated to the point of damage, over-long lines and all else made safe.
-
-    This is also the way back when the reader refuses an object: what it yields, the reader can read.
-    """
-    if fetched.encoding == "parquet":
-        return Spooled(path, "none", [index], [1], None, "parquet")
-    damage = Damage()
-    plain = path.with_suffix(".plain")
-    with path.open("rb") as source, plain.open("wb") as target:
-        lines = _Lines(target, fetched, bounds) if fetched.encoding == "jsonl" else None
-        for n, piece in enumerate(plain_chunks(source, damage, bounds.max_inflate_ratio)):
-            piece = piece.removeprefix(BOM) if n == 0 else piece
-            lines.feed(piece) if lines else target.write(piece)
-        count = lines.finish(damage.reason) if lines else None
-    if damage.reason:
-        fetched.state = "damaged"
-        if lines is None:  # a table that breaks off: what its reader finds is kept, and the rest told as one record
-            fetched.holes[0] = (None, None, damage.reason)
-    path.unlink()
-    return Spooled(plain, "none", [index], [1], count, fetched.encoding)
-
-
-def overlong(length: int) -> str:
-    """The reason for a line that is longer than the limit."""
-    return f"a line of {length} bytes, over limits.max_line_bytes"
-
-
-class _Lines:
-    """Copies lines, with a hole for each that is too long to be read, and numbers them."""
-
-    def __init__(self, target: BinaryIO, fetched: Fetched, bounds: Bounds) -> None:
-        self._target, self._fetched, self._bounds = target, fetched, bounds
-        self._pieces: list[bytes] = []
-        self._length = 0
-        self._hash = hashlib.sha256()
-        self._blank = True
-        self.count = 0
-
-    def feed(self, chunk: bytes) -> None:
-        *whole, rest = chunk.split(b"\n")
-        for line in whole:
-            self._add(line)
-            self._end()
-        self._add(rest)
-
-    def _add(self, piece: bytes) -> None:
-        self._blank = self._blank and not piece.strip()
-        self._length += len(piece)
-        self._hash.update(piece)
-        if self._length <= self._bounds.max_line_bytes:
-            self._pieces.append(piece)
-        else:
-            self._pieces.clear()  # what is too long is hashed, not held
-
-    def _end(self) -> None:
-        if not self._blank:
-            self.count += 1
-            if self._length > self._bounds.max_line_bytes:
-                self._hole(overlong(self._length))
-            else:
-                self._target.write(b"".join(self._pieces) + b"\n")
-        self._pieces, self._length, self._hash, self._blank = [], 0, hashlib.sha256(), True
-
-    def _hole(self, reason: str) -> None:
-        self._fetched.holes[self.count] = (self._length, self._hash.hexdigest(), reason)
-        self._target.write(HOLE)
-
-    def finish(self, damage: str) -> int:
-        """End the last line; where the stream is damaged, that line and all that would follow is one record."""
-        if damage:
-            self.count += 1
-            self._hole(damage)
-        else:
-            self._end()
-        return self.count
-
-
-class _Join:
-    """Joined files, one after the other."""
-
-    def __init__(self, folder: Path, bounds: Bounds) -> None:
-        self._folder, self._bounds = folder, bounds
-        self._file: BinaryIO | None = None
-        self._begin()
-
-    def _begin(self) -> None:
-        self.close()
-        self.objects: list[int] = []
-        self.size = 0
-        self._starts: list[int] = []
-        self._lines = 0
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def add(self, index: int, fetched: Fetched, body: bytes) -> None:
-        if self._file is None:
-            handle, name = tempfile.mkstemp(suffix=".jsonl", dir=self._folder)
-            self._file, self._path = os.fdopen(handle, "wb"), Path(name)
-        plain, damage = inflate(body, self._bounds.max_inflate_ratio)
-        self.objects.append(index)
-        self._starts.append(self._lines + 1)
-        if damage:
-            fetched.state = "damaged"
-        if damage or len(plain) > self._bounds.max_line_bytes:
-            buffer = io.BytesIO()
-            lines = _Lines(buffer, fetched, self._bounds)
-            lines.feed(plain)
-            count, plain = lines.finish(damage), buffer.getvalue()
-        else:
-            count = sum(1 for line in plain.split(b"\n") if line.strip())
-            plain = plain if plain.endswith(b"\n") else plain + b"\n"
-        self._file.write(plain)
-        self._lines += count
-        self.size += len(plain)
-
-    def finish(self) -> Spooled:
-        """The file so far; the next object begins another."""
-        done = Spooled(self._path, "none", self.objects, self._starts, self._lines)
-        self._begin()
-        return done
+def _bodies(store: ObjectStore, fetched: Sequence[Fetched], folder: Path) -> Iterator[tuple[int, BinaryIO]]:
+    """The objects' bytes, the small ones first; those that have vanished are marked and left out."""
+    small = [i for i, f in enumerate(fetched) if f.placed.ref.size <= SMALL]
+    with ThreadPoolExecutor(THREADS) as pool:
+        for window in _windows(small, fetched):
+            bodies = pool.map(lambda i: _fetch(store, fetched[i]), window)
+            yield from ((i, io.BytesIO(b)) for i, b in zip(window, bodies, strict=True) if b is not None)
+    for i in sorted(set(range(len(fetched))) - set(small)):
+        path = folder / f"{i}.raw"
+        try:
+            store.download(fetched[i].placed.ref, path)
+            yield i, path.open("rb")
+        except ObjectGoneError:
+            fetched[i].state = "vanished"
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _fetch(store: ObjectStore, fetched: Fetched) -> bytes | None:
@@ -288,3 +176,145 @@ def _windows(indexes: Sequence[int], fetched: Sequence[Fetched]) -> Iterator[lis
             window, size = [], 0
     if window:
         yield window
+
+
+def _table(index: int, fetched: Fetched, body: BinaryIO, encoding: str, folder: Path, bounds: Bounds) -> TableFile:
+    damage = Damage()
+    path = folder / f"{index}.{encoding}"
+    with path.open("wb") as target:
+        for chunk in plain_chunks(body, damage, bounds.max_inflate_ratio):
+            target.write(chunk)
+    if damage.reason:
+        fetched.state = "damaged"
+    return TableFile(path, index, encoding, damage.reason)
+
+
+def overlong(length: int) -> str:
+    """The reason for a line that is longer than the limit."""
+    return f"a line of {length} bytes, over limits.max_line_bytes"
+
+
+class _OpenLine:
+    """The line that has no end yet: held up to the limit, only hashed beyond it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self.length = 0
+        self._hashing = hashlib.sha256()
+
+    @property
+    def overlong(self) -> bool:
+        return self.length > self._limit
+
+    def add(self, part: bytes) -> None:
+        before, self.length = self.overlong, self.length + len(part)
+        if before:
+            self._hashing.update(part)
+            return
+        self._parts.append(part)
+        if self.overlong:
+            for held in self._parts:
+                self._hashing.update(held)
+            self._parts.clear()
+
+    def bytes(self) -> bytes:
+        return b"".join(self._parts)
+
+    def sha256(self) -> str:
+        return self._hashing.hexdigest() if self.overlong else hashlib.sha256(self.bytes()).hexdigest()
+
+
+class _Pieces:
+    """Pieces in the making: lines are copied, counted and, where they cannot be read, replaced by holes."""
+
+    def __init__(self, folder: Path, bounds: Bounds) -> None:
+        self._folder, self._bounds = folder, bounds
+        self._file: BinaryIO | None = None
+        self._piece = Piece(folder)
+        self._size = 0
+
+    def add(self, index: int, fetched: Fetched, body: BinaryIO) -> Iterator[Piece]:
+        """Copy an object's lines; yields the pieces that it fills."""
+        damage = Damage()
+        number = 0  # lines of the object so far
+        self._begin(index, number)
+        line = _OpenLine(self._bounds.max_line_bytes)
+        for chunk in plain_chunks(body, damage, self._bounds.max_inflate_ratio):
+            head, end, rest = chunk.partition(b"\n")
+            line.add(head)
+            if not end:
+                continue
+            number += self._line(line, fetched, number)
+            block, end, rest = rest.rpartition(b"\n")
+            if end:
+                number += self._block(block, fetched, number)
+            line = _OpenLine(self._bounds.max_line_bytes)
+            line.add(rest)
+            if self._size >= PIECE:
+                yield self._finish()
+                self._begin(index, number)
+        if damage.reason:
+            # The unfinished line, and all that would have followed, is one record.
+            fetched.state = "damaged"
+            self._hole(fetched, number + 1, line, damage.reason)
+        else:
+            self._line(line, fetched, number)
+
+    def rest(self) -> Iterator[Piece]:
+        """The last piece, if it holds anything."""
+        if self._file is not None:
+            yield self._finish()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _begin(self, index: int, number: int) -> None:
+        if self._file is None:
+            handle, name = tempfile.mkstemp(suffix=".jsonl", dir=self._folder)
+            self._file, self._piece, self._size = os.fdopen(handle, "wb"), Piece(Path(name)), 0
+        self._piece.objects.append(index)
+        self._piece.starts.append(self._piece.lines + 1)
+        self._piece.before.append(number)
+
+    def _finish(self) -> Piece:
+        self.close()
+        return self._piece
+
+    def _line(self, line: _OpenLine, fetched: Fetched, number: int) -> int:
+        """Copy one line; how many it counts for."""
+        if line.overlong:
+            return self._hole(fetched, number + 1, line, overlong(line.length))
+        return self._copy(line.bytes() + b"\n", [line.bytes()])
+
+    def _block(self, block: bytes, fetched: Fetched, number: int) -> int:
+        """Copy many whole lines; how many of them are not blank."""
+        lines = block.split(b"\n")
+        if max(map(len, lines)) <= self._bounds.max_line_bytes:
+            return self._copy(block + b"\n", lines)
+        counted = 0
+        for text in lines:
+            line = _OpenLine(self._bounds.max_line_bytes)
+            line.add(text)
+            counted += self._line(line, fetched, number + counted)
+        return counted
+
+    def _copy(self, block: bytes, lines: Sequence[bytes]) -> int:
+        counted = sum(1 for line in lines if line and not line.isspace())
+        if counted:
+            self._write(block, counted)
+            self._piece.longest = max(self._piece.longest, *map(len, lines), 0)
+        return counted
+
+    def _hole(self, fetched: Fetched, number: int, line: _OpenLine, reason: str) -> int:
+        fetched.holes[number] = (line.length, line.sha256(), reason)
+        self._write(HOLE, 1)
+        return 1
+
+    def _write(self, block: bytes, lines: int) -> None:
+        assert self._file is not None
+        self._file.write(block)
+        self._piece.lines += lines
+        self._size += len(block)

@@ -42,14 +42,15 @@ class PriceBook:
 
     @classmethod
     def from_rows(cls, rows: pl.DataFrame, aliases: Mapping[str, str] | None = None) -> "PriceBook":
-        """A book of these rows, checked and compiled.
+        """A book of these rows, checked and compiled: from ``rows`` and ``aliases`` of a book, that book again.
 
         Raises:
             ContractError: the rows do not meet the contract.
             PriceBookError: they contradict each other.
         """
         rows = PRICE_BOOK.check(rows).sort("price_id", maintain_order=True)
-        book = cls(_version(rows, aliases or {}), rows, MappingProxyType(dict(aliases or {})))
+        ordered = dict(sorted((aliases or {}).items()))
+        book = cls(_version(rows, ordered), rows, MappingProxyType(ordered))
         assert book.segments  # contradictions are errors of the book, not of the first call that meets them
         return book
 
@@ -62,9 +63,8 @@ class PriceBook:
     def resolver(self) -> Resolver:
         """From ids as logged to keys of this book. A book without catalogue rows matches its own keys only."""
         keys = self.rows.select("provider", "model_key").unique()
-        scheduled = self.rows.filter(pl.col("schedule").is_not_null()).select("provider", "model_key").unique()
         seeded = (self.rows["source"] == seed.SOURCE).any()
-        return Resolver(set(keys.rows()), set(scheduled.rows()), self.aliases, seed.catalogue if seeded else None)
+        return Resolver(set(keys.rows()), self.aliases, seed.catalogue if seeded else None)
 
 
 def compile_book(config: Config) -> PriceBook:
@@ -84,7 +84,7 @@ def compile_book(config: Config) -> PriceBook:
                 f"{path}: cannot be read ({error.strerror}). Check `prices` in {config.folder / 'finops.yaml'}."
             ) from error
         files.append((path, digest))
-    return _compiled(tuple(files), tuple(sorted(config.model_aliases.items())))
+    return _compiled(tuple(files), tuple(config.model_aliases.items()))
 
 
 @lru_cache(maxsize=CACHED_BOOKS)
@@ -106,6 +106,6 @@ def _in_catalogue_spelling(rows: pl.DataFrame, catalogue_rows: pl.DataFrame) -> 
 
 
 def _version(rows: pl.DataFrame, aliases: Mapping[str, str]) -> str:
-    digest = hashlib.sha256(json.dumps([PRICE_BOOK.version, sorted(aliases.items())]).encode())
+    digest = hashlib.sha256(json.dumps([PRICE_BOOK.version, list(aliases.items())]).encode())
     digest.update(rows.write_csv().encode())
     return digest.hexdigest()[:16]

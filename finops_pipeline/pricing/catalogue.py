@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from finops_pipeline.pricing.model_ids import GEOGRAPHIES
-from finops_pipeline.schemas import PRICE_BOOK
-from finops_pipeline.schemas.price_book import LAYER_CATALOGUE
+from finops_pipeline.schemas import INSTANT, PRICE_BOOK, UNIT_PRICE
+from finops_pipeline.schemas.price_book import LAYER_CATALOGUE, TIERS
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
@@ -57,6 +57,35 @@ WEEKENDS_OFF_PEAK_FROM = {
 The catalogue says it in comments, its data cannot. China's public holidays are off-peak too, but no source here has
 their calendar: on those days the peak price is an upper bound, and marked ``inferred``."""
 
+
+@dataclass(frozen=True)
+class FormerPrice:
+    """A price that the catalogue once had for a meter of a model, and has overwritten without a date.
+
+    Attributes:
+        valid_to: First day of the price that the catalogue has now.
+        price: USD per ``UNITS`` of the meter, up to and including ``ctx_le`` input tokens; above, it is not known.
+        ctx_le: Input tokens up to which it is known; None: any number.
+    """
+
+    valid_to: dt.date
+    price: Decimal
+    ctx_le: int | None = None
+
+
+FORMER_PRICES = {
+    ("google", "gemini-2.5-pro", "cache_read"): FormerPrice(dt.date(2025, 11, 7), Decimal("0.31"), ctx_le=200_000),
+}
+"""(provider, model, meter) → its former price. Source: the history of ``prices/data.json`` at
+https://github.com/pydantic/genai-prices; the day is that of the change there, Google's own is not recorded."""
+
+OTHER_SPELLINGS = {("google", "gemini-1.5-flash-8b"): "gemini-flash-1.5-8b"}
+"""(provider, part of a name) → the model it means, where the catalogue has that model under another spelling only and
+takes the name for a larger model."""
+
+VARIANTS = frozenset(TIERS[1:]) | {"highspeed", "image", "lite", "mini", "nano", "tts", "turbo", "ultrafast"}
+"""Words of a name that make it a product with a price of its own: service tiers, speeds, sizes, other output."""
+
 _ENDPOINT = re.compile(r"^(?:global|regional|us)\.")
 _BEDROCK_PLACES = {"": "in-region", "global.": "global"} | {f"{place}.": f"geo:{place}" for place in GEOGRAPHIES}
 _MIDNIGHT = dt.time(0)
@@ -86,19 +115,25 @@ class Catalogue:
 
     def find(self, provider: str, name: str) -> str | None:
         """Key of the model that ``name`` means at that provider, priced or not; None where the catalogue has none."""
-        if provider != "aws":
-            model = self._providers[provider].find_model(name)
-            return model.id if model else None
-        found = (self._providers[provider].find_model(prefix + name) for prefix in ("", "us.", "global."))
-        return next((_ENDPOINT.sub("", model.id) for model in found if model), None)
+        for (owner, part), key in OTHER_SPELLINGS.items():
+            if owner == provider and part in name:
+                return key
+        prefixes = ("", "us.", "global.") if provider == "aws" else ("",)
+        found = (self._providers[provider].find_model(prefix + name) for prefix in prefixes)
+        model = next((model for model in found if model), None)
+        if model is None or _is_variant(name, model):
+            return None
+        return _ENDPOINT.sub("", model.id) if provider == "aws" else model.id
 
     def fallbacks(self, provider: str) -> tuple[str, ...]:
         """Providers whose standard prices hold for this one's models too, by the catalogue: OpenAI's on Azure."""
         return tuple(p for p in self._providers[provider].fallback_model_providers or () if p in self._providers)
 
     def vendors(self, name: str) -> tuple[str, ...]:
-        """Providers who sell a model of that name as their own."""
-        return tuple(p.id for p in self._providers.values() if p.model_match and p.model_match.is_match(name))
+        """Providers who sell a model of that name as their own; else those whose key of a model it is."""
+        providers = self._providers.values()
+        own = tuple(p.id for p in providers if p.model_match and p.model_match.is_match(name))
+        return own or tuple(p.id for p in providers if any(model.id == name for model in p.models))
 
     # -- rows ----------------------------------------------------------------------------------------------------
 
@@ -109,7 +144,8 @@ class Catalogue:
             for key, scope, model in (_bedrock_models(provider) if provider.id == "aws" else _models(provider))
             for record in self._model_rows(provider, key, scope, model)
         ]
-        return PRICE_BOOK.conform(pl.LazyFrame(records, schema=_ROW_SCHEMA, orient="row")).collect()
+        rows = PRICE_BOOK.conform(pl.LazyFrame(records, schema=_ROW_SCHEMA, orient="row")).collect()
+        return _with_former_prices(rows)
 
     def _model_rows(
         self, provider: "Provider", key: str, scope: str | None, model: "ModelInfo"
@@ -168,6 +204,60 @@ def _bedrock_models(provider: "Provider") -> Iterator[tuple[str, str | None, "Mo
             yield key, None, sold[0]
         else:
             yield from ((key, scope, entry) for scope, entry in entries.items() if entry is not None)
+
+
+def _with_former_prices(rows: pl.DataFrame) -> pl.DataFrame:
+    """``rows`` with ``FORMER_PRICES`` before the day of their change, and today's prices from it on.
+
+    A price to which the catalogue itself gives a time is left alone: it needs no correction any more.
+    """
+    for (provider, model, meter), former in FORMER_PRICES.items():
+        instant = pl.lit(dt.datetime.combine(former.valid_to, _MIDNIGHT, dt.UTC), dtype=INSTANT)
+        changed = pl.all_horizontal(
+            pl.col("provider") == provider,
+            pl.col("model_key") == model,
+            pl.col("meter") == meter,
+            pl.col("valid_from", "valid_to").is_null(),
+        )
+        before = rows.filter(changed).unique("region_scope", keep="first", maintain_order=True)
+        rows = pl.concat(
+            [
+                rows.with_columns(valid_from=pl.when(changed).then(instant).otherwise("valid_from")),
+                before.with_columns(
+                    price_id=pl.col("price_id") + f" until {former.valid_to}",
+                    ctx_gt=pl.lit(None, dtype=pl.Int64),
+                    ctx_le=pl.lit(former.ctx_le, dtype=pl.Int64),
+                    valid_to=instant,
+                    unit_price=pl.lit(former.price).cast(UNIT_PRICE),
+                    rate_origin=pl.lit("overridden").cast(rows.schema["rate_origin"]),
+                ),
+            ]
+        )
+    return rows
+
+
+def _is_variant(name: str, model: "ModelInfo") -> bool:
+    """Whether a name that the catalogue does not list has a word of ``VARIANTS`` that is not the model's own.
+
+    The catalogue matches by the start of names too: ``claude-opus-4-6-fast`` would cost what the model costs without.
+    """
+    spellings = [(True, model.id), *_spellings(model.match)]
+    if any(whole and name == text.lower() for whole, text in spellings):
+        return False
+    return bool(VARIANTS & _words(name) - _words(*(text for _, text in spellings)))
+
+
+def _spellings(clause: Any) -> Iterator[tuple[bool, str]]:
+    """The texts by which a matching clause of the catalogue knows a model, and whether they are whole names."""
+    for kind, value in vars(clause).items():
+        if isinstance(value, str):
+            yield kind == "equals", value
+        else:
+            yield from (spelling for part in value for spelling in _spellings(part))
+
+
+def _words(*texts: str) -> set[str]:
+    return {word for text in texts for word in re.split(r"[^a-z0-9]+", text.lower())}
 
 
 def _unit_prices(prices: "ModelPrice") -> Iterator[tuple[int, str, Decimal, int | None, int | None]]:

@@ -22,6 +22,12 @@ PLACE = ("provider", "raw_model", "region_scope", "_tier", "_instant", "_context
 RATES = {meter: f"_{meter}_rate" for meter in USAGE_METERS}
 """Meter → column with its rate, USD per unit, ``segments.RATE``."""
 
+LARGEST_PRODUCT = 1e13
+"""USD. A quantity times its rate has the rate's 24 decimals, which leave 14 digits of 38 before the point."""
+
+MOST_UNITS = float(2**62)
+"""Units of a meter where no rate bounds them: what an integer of 64 bits holds."""
+
 SCOPES_OF_SILENCE = ("in-region", "global")
 """Scopes whose rows price a call of which neither log nor id says where it was served, in this order, after rows that
 serve every scope: a bare Bedrock id is the in-region endpoint."""
@@ -32,6 +38,7 @@ _UNKNOWN_TIER = "?"
 def with_rates(usage: pl.LazyFrame, book: PriceBook) -> pl.LazyFrame:
     """``usage`` with ``model``, ``_reason`` (why the book has no segment for the call, else null) and ``RATES``.
 
+    ``_most_units`` is how many units of a meter have an exact cost that a decimal holds, at any of these rates.
     Further columns with a leading underscore are the caller's to drop.
     """
     segments = book.segments
@@ -51,6 +58,7 @@ def with_rates(usage: pl.LazyFrame, book: PriceBook) -> pl.LazyFrame:
                 ("model", pl.String),
                 ("_reason", pl.String),
                 *((column, RATE) for column in RATES.values()),
+                ("_most_units", pl.Int64),
             ]
         ),
         predicate_pushdown=False,
@@ -116,8 +124,8 @@ def _look_up(book: PriceBook, places: pl.DataFrame) -> pl.DataFrame:
             _offered=pl.col("_place").is_in(offers["_place"].unique().implode()),
             _in_tier=pl.col("_place").is_in(of_tier["_place"].unique().implode()),
         )
-        .with_columns(_reason=_reason())
-        .select(*PLACE, "model", "_reason", *RATES.values())
+        .with_columns(_reason=_reason(), _most_units=_most_units())
+        .select(*PLACE, "model", "_reason", *RATES.values(), "_most_units")
     )
 
 
@@ -163,6 +171,12 @@ def _scope_rank() -> pl.Expr:
             )
         )
     )
+
+
+def _most_units() -> pl.Expr:
+    """What keeps the product with the dearest rate within ``LARGEST_PRODUCT``: a bound, hence floats will do."""
+    dearest = pl.max_horizontal(pl.col(*RATES.values()).cast(pl.Float64))
+    return (LARGEST_PRODUCT / dearest).fill_null(MOST_UNITS).clip(upper_bound=MOST_UNITS).cast(pl.Int64)
 
 
 def _reason() -> pl.Expr:

@@ -4,7 +4,6 @@ Pure text; which model of the price book an id means is decided in ``resolution`
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -54,7 +53,12 @@ ROUTES = {
 _PLACE = r"^(global|apac|[a-z]{2}(?:-gov)?)\."  # a vendor's name is longer: new geographies are recognised too
 _SCOPE = re.compile(_PLACE + r"(?=[a-z0-9-]+\.)")
 _VENDOR = re.compile(rf"^(?:{'|'.join(CLOUD_VENDORS)})\.")
-_BEDROCK_STEP = re.compile(r"^(?:converse|converse_like|invoke|[a-z]{2}(?:-[a-z]+)+-\d)/")
+_STEPS = re.compile(r"^(?:(?:converse|converse_like|invoke|[a-z]{2}(?:-[a-z]+)+-\d|global|global-standard)/)+")
+"""What gateways write between route and model where it does not change the price: Amazon Bedrock's API operations and
+regions, Azure's global deployments. Azure's data zones (``azure/eu/…``) cost more: they stay in the id."""
+
+_VERTEX_VERSION = re.compile(r"@[a-z0-9]*$")
+_AZURE_SPELLING = re.compile(r"^gpt-35(?=-)")
 _ANTHROPIC_VERSION = re.compile(r"^(anthropic\..+?)-v\d+(?::\d+)?$")
 
 
@@ -75,9 +79,30 @@ class ModelId:
     opaque: bool
 
 
-def canonical_ids(raw: Iterable[str]) -> dict[str, ModelId]:
-    """Each distinct raw id, taken apart once."""
-    return {text: _take_apart(text) for text in dict.fromkeys(raw)}
+def take_apart(raw: str) -> ModelId:
+    """What a raw model id says. To be called once for each distinct id: it is Python, not Polars."""
+    text = raw.strip().lower()
+    names = [text]
+    provider, text = _without_route(text)
+    names.append(text)
+    kind, resource = _resource(text)
+    if resource is not None:
+        provider, text = provider or "aws", resource
+    elif text.startswith(("projects/", "publishers/", "models/")):
+        provider = provider or "google"
+        kind = "endpoint" if "/endpoints/" in text else kind
+        text = text.rsplit("models/", 1)[-1]
+    opaque = kind == "endpoint" or kind in OPAQUE_KINDS
+    scope = None if kind in SCOPELESS_KINDS else _scope(text, in_region=resource is not None)
+    text = _SCOPE.sub("", text)
+    names.append(text)
+    if _VENDOR.match(text):
+        provider = provider or "aws"
+    if not text.startswith("ft:"):
+        names.append(_VERTEX_VERSION.sub("", text))
+        names.append(_ANTHROPIC_VERSION.sub(r"\1", text))
+        names.append(_AZURE_SPELLING.sub("gpt-3.5", names[-1]))
+    return ModelId(tuple(dict.fromkeys(name for name in names if name)), provider, scope, opaque)
 
 
 def region_scope(raw_model: pl.Expr) -> pl.Expr:
@@ -99,39 +124,11 @@ def region_scope(raw_model: pl.Expr) -> pl.Expr:
     )
 
 
-def _take_apart(raw: str) -> ModelId:
-    text = raw.strip().lower()
-    names = [text]
-    provider, text = _without_route(text)
-    names.append(text)
-    kind, resource = _resource(text)
-    if resource is not None:
-        provider, text = provider or "aws", resource
-    elif text.startswith(("projects/", "publishers/", "models/")):
-        provider = provider or "google"
-        kind = "endpoint" if "/endpoints/" in text else kind
-        text = text.rsplit("models/", 1)[-1]
-    opaque = kind == "endpoint" or kind in OPAQUE_KINDS
-    scope = None if kind in SCOPELESS_KINDS else _scope(text, in_region=resource is not None)
-    text = _SCOPE.sub("", text)
-    names.append(text)
-    if _VENDOR.match(text):
-        provider = provider or "aws"
-    if not text.startswith("ft:"):
-        names.append(text.split("@", 1)[0])
-        names.append(_ANTHROPIC_VERSION.sub(r"\1", text))
-    return ModelId(tuple(dict.fromkeys(name for name in names if name)), provider, scope, opaque)
-
-
 def _without_route(text: str) -> tuple[str | None, str]:
-    """Provider and rest of ``azure/gpt-5`` or ``bedrock/converse/eu-west-1/anthropic.claude…``."""
+    """Provider and rest of ``azure/gpt-5``, ``bedrock/converse/eu-west-1/anthropic.claude…``, ``invoke/us.meta…``."""
     head, slash, rest = text.partition("/")
-    if not slash or head not in ROUTES:
-        return None, text
-    if ROUTES[head] == "aws":
-        while _BEDROCK_STEP.match(rest):
-            rest = rest.partition("/")[2]
-    return ROUTES[head], rest
+    provider = ROUTES.get(head) if slash else None
+    return provider, _STEPS.sub("", text if provider is None else rest)
 
 
 def _resource(text: str) -> tuple[str | None, str | None]:

@@ -3,8 +3,10 @@
 Where prices come from is in ``book``, which row holds in ``lookup``, who pays in ``allocation``. The rules here:
 
 - A failed call and an answer from a gateway's cache are ``free``: every cost is 0.
-- A call whose tokens are unknown has no price (``missing_usage``), nor has one whose parts are negative or exceed
-  their class (``invalid_usage``). Unknown parts (reasoning, audio, images) and searches count as none.
+- A call whose tokens are unknown has no price (``missing_usage``). Unknown parts (reasoning, audio, images) and
+  searches count as none.
+- Nor has one that cannot be (``invalid_usage``): parts are negative or exceed their class, or it would cost
+  ``COST_LIMIT`` or more. No log line may keep the other calls of its day from their price.
 - Meters are disjoint: text input is input less its audio and images, text output is output less reasoning, audio and
   images.
 - A meter with a quantity and without a rate leaves the call unpriced (``no_rate_for_meter``); the other groups of
@@ -51,6 +53,10 @@ METERS_OF_GROUP: Mapping[str, tuple[str, ...]] = {
     "other_cost": ("web_search", "request"),
 }
 
+COST_LIMIT = Decimal(1_000_000)
+"""USD that one row of usage stays below: ``schemas.COST`` holds no more. A row of that cost is a broken log line, or a
+price in the wrong unit."""
+
 _ZERO = pl.lit(Decimal(0), dtype=TOTAL)
 
 
@@ -71,36 +77,29 @@ def rate(usage: pl.LazyFrame, book: PriceBook, cost_basis: Mapping[str, str]) ->
     reported = pl.col("source").is_in([source for source, basis in cost_basis.items() if basis == "reported"])
     return (
         with_rates(usage, book)
-        .with_columns(_free=_is_free(), _reason=_own_reason())
+        .with_columns(_free=_is_free(), _countable=_is_countable())
+        .with_columns(_reason=_own_reason())
         .with_columns(_line(meter).alias(f"_{meter}") for meter in RATES)
         .with_columns(_group(group).alias(group) for group in COST_GROUPS)
-        .with_columns(_contracted=pl.sum_horizontal(COST_GROUPS, ignore_nulls=False))
+        .with_columns(_known=pl.sum_horizontal(COST_GROUPS))
+        .with_columns(_possible=pl.col("_known") < COST_LIMIT)
+        .with_columns(
+            *(pl.when("_possible").then(group).cast(COST).alias(group) for group in COST_GROUPS),
+            _contracted=pl.when("_possible", pl.col(*COST_GROUPS).is_not_null()).then("_known").cast(COST),
+            _reason=pl.when("_possible").then("_reason").otherwise(pl.lit("invalid_usage")),
+        )
         .with_columns(
             list_cost=pl.col("_contracted"),
             contracted_cost=pl.col("_contracted"),
             cost=pl.when(~reported)
-            .then(pl.col("_contracted"))
-            .when(pl.col("_free"))
-            .then(pl.col("reported_cost").fill_null(_ZERO))
-            .otherwise(pl.col("reported_cost")),
+            .then("_contracted")
+            .when("_free")
+            .then(pl.col("reported_cost").fill_null(_ZERO.cast(COST)))
+            .otherwise("reported_cost"),
         )
         .with_columns(price_status=_status(), price_reason=_price_reason(reported))
-        .with_columns(pl.col("list_cost", "contracted_cost", "cost", *COST_GROUPS).cast(COST))
         .with_columns(book_version=pl.lit(book.version))
         .drop("^_.*$")
-    )
-
-
-def unpriced_models(priced: pl.LazyFrame) -> pl.LazyFrame:
-    """What has no price, largest first: provider, raw_model, reason, requests, tokens (of all classes, as known)."""
-    tokens = pl.sum_horizontal(pl.col(name).fill_null(0) for name in TOKEN_CLASSES)
-    names = ["provider", "raw_model", "reason"]
-    return (
-        priced.filter(pl.col("price_status") == "unpriced")
-        .group_by("provider", "raw_model", pl.col("price_reason").alias("reason"))
-        .agg(requests=pl.col("request_count").sum(), tokens=tokens.sum())
-        .sort("tokens", "requests", *names, descending=[True, True, False, False, False], nulls_last=True)
-        .select(*names, "requests", "tokens")
     )
 
 
@@ -108,14 +107,18 @@ def _is_free() -> pl.Expr:
     return (pl.col("status") == "error") | pl.col("gateway_cache_hit").fill_null(False)
 
 
+def _is_countable() -> pl.Expr:
+    """Whether each quantity is 0 or more and has a cost that a decimal holds: a product beyond raises for all calls."""
+    return pl.all_horizontal(quantity.is_between(0, pl.col("_most_units")) for quantity in QUANTITIES.values())
+
+
 def _own_reason() -> pl.Expr:
     """Why we have no price for the call as a whole; what only a missing rate says is found with the lines."""
     missing = (pl.col("usage_quality") == "missing") | pl.any_horizontal(pl.col(*TOKEN_CLASSES).is_null())
-    invalid = pl.any_horizontal(quantity < 0 for quantity in QUANTITIES.values())
     return (
         pl.when(missing)
         .then(pl.lit("missing_usage"))
-        .when(invalid)
+        .when(~pl.col("_countable"))
         .then(pl.lit("invalid_usage"))
         .otherwise(pl.col("_reason"))
     )
@@ -123,7 +126,7 @@ def _own_reason() -> pl.Expr:
 
 def _line(meter: str) -> pl.Expr:
     """Cost of one meter: exact product, rounded once; null where there is a quantity and no rate."""
-    quantity = QUANTITIES[meter]
+    quantity = pl.when("_countable").then(QUANTITIES[meter])
     exact = (quantity * pl.col(RATES[meter])).cast(TOTAL)
     if meter == "request":
         return exact.fill_null(_ZERO)

@@ -8,10 +8,13 @@ The order, first hit wins:
 2. for each spelling of the id, from the one logged to the most stripped: a model of the book with exactly that key
    (a row without provider serves every provider), then the catalogue's own matching at that provider;
 3. at a provider for which the catalogue names fallbacks (Azure sells OpenAI's models at OpenAI's standard prices) those
-   providers' models, except such as cost by the hour of the week, which is their vendor's own schedule;
-4. without a provider in the log, the one that the id names (``bedrock/…``, an ARN, ``anthropic.claude-…``), then the
-   vendors whose model it is. With a provider that the catalogue does not know, only vendors of closed models
-   (``CLOSED_VENDORS``), at their standard prices: an open-weight model costs at each host what that host asks.
+   of them that are ``CLOSED_VENDORS``;
+4. without a provider in the log, the one that the id names (``bedrock/…``, an ARN, ``anthropic.claude-…``) and its
+   fallbacks; where it names none, or where the catalogue does not know the provider in the log, the one of
+   ``CLOSED_VENDORS`` whose model it is.
+
+An open-weight model is never taken at another provider's price: it costs at each host what that host asks, on one's
+own machines nothing a token, and its name does not say whose host answered.
 
 Fine-tuned models (``ft:…``) are never taken for their base model, which costs less.
 """
@@ -20,13 +23,16 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from finops_pipeline.pricing.catalogue import Catalogue
-from finops_pipeline.pricing.model_ids import ModelId, canonical_ids
+from finops_pipeline.pricing.model_ids import ModelId, take_apart
 
-CLOSED_VENDORS = ("anthropic", "google", "openai", "x-ai")
+CLOSED_VENDORS = ("anthropic", "google", "openai", "voyageai", "x-ai")
 """Vendors whose models run at no stranger's, but for those below."""
 
-OPEN_WEIGHT = ("gemma", "gpt-oss")
+OPEN_WEIGHT = ("gemma", "gpt-oss", "voyage-4-nano")
 """Families of theirs with published weights."""
+
+HUB_PATHS = ("openai",)
+"""Routes that are also the vendor's name on Hugging Face: ``openai/gpt-oss-20b`` may be served by anyone."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,11 @@ class Resolver:
     def __init__(
         self,
         keys: Set[tuple[str | None, str]],
-        scheduled: Set[tuple[str | None, str]],
         aliases: Mapping[str, str],
         load_catalogue: Callable[[], Catalogue] | None,
     ) -> None:
-        """``keys``: (provider, model) of the book, ``scheduled``: those priced by the hour of the week."""
+        """``keys``: (provider, model) of the book."""
         self._keys = {(provider, model.lower()): model for provider, model in keys}
-        self._scheduled = scheduled
         self._aliases = {raw.strip().lower(): model for raw, model in aliases.items()}
         self._catalogue = load_catalogue() if load_catalogue else None
         self._known: dict[tuple[str | None, str | None], Resolution] = {}
@@ -72,12 +76,11 @@ class Resolver:
         return self._known[pair]
 
     def _resolve(self, provider: str | None, raw_model: str) -> Resolution:
-        target = self._alias(raw_model)
-        ident = canonical_ids([target])[target]
+        ident = take_apart(self._alias(raw_model))
         for seller, borrowed in self._sellers(provider, ident):
             for name in ident.names:
                 found = self._find(seller, name, exactly=ident.opaque)
-                if found and not (borrowed and found in self._scheduled):
+                if found:
                     scope = ident.region_scope if seller in ("aws", None) else None
                     return Resolution(*found, scope=scope, borrowed=borrowed)
         return _OPAQUE if ident.opaque else _UNRESOLVED
@@ -104,19 +107,18 @@ class Resolver:
         yield provider, False
         if self._catalogue is None:
             return
-        if provider in self._catalogue:
-            assert provider is not None
-            yield from ((fallback, True) for fallback in self._catalogue.fallbacks(provider))
+        open_weight = any(family in ident.names[-1] for family in OPEN_WEIGHT)
+        seller = provider
+        if provider is None and not (open_weight and ident.provider in HUB_PATHS):
+            seller = ident.provider
+            yield seller, False
+        if open_weight:
             return
-        if provider is None and ident.provider is not None:
-            yield ident.provider, False
-            if ident.provider in self._catalogue:
-                yield from ((fallback, True) for fallback in self._catalogue.fallbacks(ident.provider))
-            return
-        closed = not any(family in ident.names[-1] for family in OPEN_WEIGHT)
-        for vendor in dict.fromkeys(v for name in ident.names for v in self._catalogue.vendors(name)):
-            if provider is None or (closed and vendor in CLOSED_VENDORS):
-                yield vendor, provider is not None
+        if seller is not None and seller in self._catalogue:
+            vendors = self._catalogue.fallbacks(seller)
+        else:
+            vendors = tuple(dict.fromkeys(v for name in ident.names for v in self._catalogue.vendors(name)))
+        yield from ((vendor, seller is not None) for vendor in vendors if vendor in CLOSED_VENDORS)
 
 
 _UNRESOLVED = Resolution(reason="unresolved_model")

@@ -6,6 +6,7 @@ the book is compiled.
 
 import csv
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from finops_pipeline.errors import PriceBookError
+from finops_pipeline.formats.providers import provider_id
 from finops_pipeline.schemas import PRICE_BOOK
 from finops_pipeline.schemas.price_book import LAYER_USER, METERS, TIERS
 
@@ -28,15 +30,22 @@ PER_QTY = (1, 1000, 1_000_000)
 MAX_PRICE = Decimal(10) ** 9
 """Above it a price is a mistake of units."""
 
+MAX_TOKENS = 10**12
+"""Input tokens of a context threshold: above it is a mistake."""
+
 MAX_ERRORS = 20
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ]|$)")
+_REGION_SCOPE = re.compile(r"global|in-region|geo:(?:apac|[a-z]{2}(?:-gov)?)")
 
 
 def read_user_prices(path: Path) -> pl.DataFrame:
     """Rows of one CSV file (UTF-8, comma, header), layer 20.
 
-    Columns: ``provider`` (empty: any), ``model``, ``meter``, ``unit_price`` in USD; and, where given, ``per_qty``
-    (default 1000000), ``tier`` (default standard), ``region_scope`` (empty: every scope), ``ctx_gt`` and ``ctx_le``
-    (input tokens), ``valid_from`` and ``valid_to`` (UTC day or instant, half-open), ``currency``, ``source_url``.
+    Columns: ``provider`` (empty: any; called as in the logs), ``model``, ``meter``, ``unit_price`` in USD; and, where
+    given, ``per_qty`` (default 1000000), ``tier`` (default standard), ``region_scope`` (empty: every scope), ``ctx_gt``
+    and ``ctx_le`` (input tokens), ``valid_from`` and ``valid_to`` (UTC day or instant, half-open), ``currency``,
+    ``source_url``.
 
     Raises:
         PriceBookError: the file cannot be read, or naming line, column and what was expected for every mistake.
@@ -58,7 +67,8 @@ def read_user_prices(path: Path) -> pl.DataFrame:
         raise PriceBookError("\n".join([*mistakes[:MAX_ERRORS], *more]))
     schema = {name: PRICE_BOOK.schema[name] for name in records[0]} if records else {}
     frame = pl.DataFrame(records, schema=schema) if records else PRICE_BOOK.empty()
-    return PRICE_BOOK.check(PRICE_BOOK.conform(frame.lazy()).collect())
+    named = frame.lazy().with_columns(provider=provider_id(pl.col("provider")))
+    return PRICE_BOOK.check(PRICE_BOOK.conform(named).collect())
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
@@ -90,7 +100,7 @@ def _record(
         text = texts.get(name, "")
         try:
             values[name] = read(text)
-        except (ValueError, InvalidOperation):
+        except (ValueError, OverflowError, InvalidOperation):
             mistakes.append(f"{path}, line {number}, column {name}: {text[:40]!r}, expected {expected}")
             values[name] = None
     for low, high in (("ctx_gt", "ctx_le"), ("valid_from", "valid_to")):
@@ -141,20 +151,28 @@ def _per_qty(text: str) -> int:
 def _tokens(text: str) -> int | None:
     if not text:
         return None
-    if (value := int(text)) < 0:
+    if not 0 <= (value := int(text)) <= MAX_TOKENS:
         raise ValueError
     return value
+
+
+def _region_scope(text: str) -> str | None:
+    if text and not _REGION_SCOPE.fullmatch(text):
+        raise ValueError
+    return text or None
 
 
 def _instant(text: str) -> dt.datetime | None:
     if not text:
         return None
+    if not _DAY.match(text):  # Python reads weeks and compact dates too
+        raise ValueError
     instant = dt.datetime.fromisoformat(text)
     return instant.astimezone(dt.UTC) if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
 
 
 _INSTANT = "a UTC day such as 2026-01-31, an instant such as 2026-01-31T16:00Z, or nothing"
-_TOKENS = "a whole number of input tokens, or nothing"
+_TOKENS = f"a whole number of input tokens up to {MAX_TOKENS}, or nothing"
 _COLUMNS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "provider": (lambda text: text or None, "a provider such as openai, or nothing for any"),
     "model": (_name, "the model as it stands in the reports, or as the logs name it"),
@@ -162,7 +180,10 @@ _COLUMNS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "unit_price": (_price, f"USD, 0 or more, below {MAX_PRICE}, at most 18 decimals, such as 2.50"),
     "per_qty": (_per_qty, f"one of {', '.join(map(str, PER_QTY))}: the units that unit_price buys"),
     "tier": (_one_of(TIERS, "standard"), f"one of {', '.join(TIERS)}"),
-    "region_scope": (lambda text: text or None, "global, in-region, geo:us, …, or nothing for every scope"),
+    "region_scope": (
+        _region_scope,
+        "global, in-region, a geography such as geo:eu, or nothing for every scope",
+    ),
     "ctx_gt": (_tokens, _TOKENS),
     "ctx_le": (_tokens, _TOKENS),
     "valid_from": (_instant, _INSTANT),

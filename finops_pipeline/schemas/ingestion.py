@@ -8,7 +8,7 @@ from finops_pipeline.schemas.usage import USAGE
 OUTCOMES = ("usage", "duplicate", "merged", "not_usage", "quarantined", "another_day")
 """Each record that is read ends in exactly one of these."""
 
-OBJECT_STATES = ("read", "damaged", "vanished")
+OBJECT_STATES = ("read", "damaged", "vanished", "expired")
 
 INGEST_OBJECTS = Table(
     name="ingest_objects",
@@ -19,7 +19,13 @@ INGEST_OBJECTS = Table(
         Column("key", pl.String, "Object key below the source's uri; strays/… for a file of strays", False),
         Column("size", pl.Int64, "Bytes, as listed", False),
         Column("etag", pl.String, "The store's content tag, as listed", False),
-        Column("state", pl.String, "read, damaged (read up to the damage) or vanished (gone since the listing)", False),
+        Column(
+            "state",
+            pl.String,
+            "read, damaged (read up to the damage), vanished (gone since the listing) or expired (gone since an "
+            "earlier run, whose rows are kept)",
+            False,
+        ),
         Column(
             "own", pl.Boolean, "Whether the key belongs to this day; false for a neighbour within grace_hours", False
         ),

@@ -35,6 +35,17 @@ def test_converse_splits_cache_writes_by_its_details(usage_of: UsageOf, order: i
     assert writes(usage_of("bedrock", call(body={"usage": {"cacheDetails": details}}))[0]) == (200, 700)
 
 
+def test_converse_may_detail_each_checkpoint(usage_of: UsageOf) -> None:
+    details = [{"ttl": ttl, "inputTokens": n} for ttl, n in (("1h", 400), ("1h", 300), ("5m", 150), ("5m", 50))]
+    assert writes(usage_of("bedrock", call(body={"usage": {"cacheDetails": details}}))[0]) == (200, 700)
+
+
+def test_a_detail_that_is_no_count_is_told_by_its_place(usage_of: UsageOf) -> None:
+    details = [{"ttl": "5m", "inputTokens": 1}, {"ttl": "5m", "inputTokens": 2}, {"ttl": "1h", "inputTokens": -3}]
+    with pytest.raises(AssertionError, match=r"cacheDetails\[2\]\.inputTokens: expected a whole number"):
+        usage_of("bedrock", call(body={"usage": {"cacheDetails": details}}))
+
+
 def test_invoke_splits_cache_writes_by_the_model_s_own_usage(usage_of: UsageOf) -> None:
     split = {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 800}
     assert writes(usage_of("bedrock", call("InvokeModel", {"usage": {"cache_creation": split}}))[0]) == (100, 800)
@@ -42,7 +53,12 @@ def test_invoke_splits_cache_writes_by_the_model_s_own_usage(usage_of: UsageOf) 
 
 def test_a_stream_of_invoke_is_read_at_its_ends(usage_of: UsageOf) -> None:
     chunks = [
-        {"type": "message_start", "message": {"usage": {"cache_creation": {"ephemeral_1h_input_tokens": 900}}}},
+        {
+            "type": "message_start",
+            "message": {
+                "usage": {"cache_creation": {"ephemeral_1h_input_tokens": 900}, "service_tier": "priority"},
+            },
+        },
         {"type": "content_block_start", "content_block": {"type": "tool_use", "input": {}}},
         {"type": "message_delta", "delta": {"stop_reason": "tool_use"}},
         {"amazon-bedrock-invocationMetrics": {"invocationLatency": 2100, "firstByteLatency": 300}},
@@ -50,7 +66,7 @@ def test_a_stream_of_invoke_is_read_at_its_ends(usage_of: UsageOf) -> None:
     row = usage_of("bedrock", call("InvokeModelWithResponseStream", chunks))[0]
     assert writes(row) == (0, 900)
     assert (row["latency_ms"], row["first_token_ms"], row["stream"]) == (2100, 300, True)
-    assert (row["finish_reason"], row["tool_calls"]) == ("tool_use", 1)
+    assert (row["finish_reason"], row["tool_calls"], row["service_tier"]) == ("tool_use", 1, "priority")
 
 
 def test_converse_tells_latency_tier_stop_reason_and_tools(usage_of: UsageOf) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finops_pipeline.schemas import TOKEN_CLASSES
+from finops_pipeline.schemas import TOKEN_CLASSES, TOKEN_PARTS
 
 UsageOf = Callable[..., list[dict[str, Any]]]
 
@@ -73,7 +73,14 @@ def test_a_reported_cost_of_zero_stays_zero_and_an_absent_one_null(usage_of: Usa
         ("vertex_ai", "google", "Google Vertex AI"),
         ("gemini", "google", "Gemini API"),
         ("anthropic", "anthropic", "Anthropic API"),
+        ("vertex_ai-anthropic_models", "google", "Google Vertex AI"),
+        ("azure_text", "azure", "Azure OpenAI"),
+        ("text-completion-openai", "openai", "OpenAI API"),
+        ("text-completion-codestral", "mistral", None),
+        ("xai", "x-ai", None),
+        ("OpenAI", "openai", "OpenAI API"),
         ("hosted_vllm", "hosted_vllm", None),
+        ("MyProxy", "MyProxy", None),
     ],
 )
 def test_providers_have_one_name(usage_of: UsageOf, name: str, provider: str, service: str | None) -> None:
@@ -133,3 +140,39 @@ def test_failures_and_batches(usage_of: UsageOf) -> None:
         ("error", "429", False), ("ok", None, True), ("ok", None, False),
     ]  # fmt: skip
     assert classes(rows[0]) == (0, 0, 0, 0, 0)
+
+
+def test_models_of_a_batch_make_one_and_an_empty_list_does_not(usage_of: UsageOf) -> None:
+    rows = usage_of(
+        "litellm",
+        call(id="a", hidden_params={"batch_models": ["gpt-4o"]}),
+        call(id="b", hidden_params={"batch_models": []}),
+        call(id="c", hidden_params={"batch_models": None}),
+    )
+    assert [row["batch"] for row in rows] == [True, False, False]
+
+
+def test_without_a_status_an_error_code_tells(usage_of: UsageOf) -> None:
+    code = {"error_code": "500"}
+    rows = usage_of(
+        "litellm",
+        call(id="a", status=None, error_information=code),
+        call(id="b", status=None, error_information={"error_code": ""}),
+        call(id="c", status="success", error_information=code),
+    )
+    assert [row["status"] for row in rows] == ["error", "ok", "ok"]
+
+
+def test_parts_of_input_and_output(usage_of: UsageOf) -> None:
+    usage = {
+        "prompt_tokens_details": {"audio_tokens": 1, "image_tokens": 2},
+        "completion_tokens_details": {"audio_tokens": 3, "image_tokens": 4, "reasoning_tokens": 5},
+    }
+    row = usage_of("litellm", call(usage))[0]
+    assert [row[name] for name in TOKEN_PARTS] == [5, 1, 2, 3, 4]
+
+
+def test_audit_logs_are_known_by_their_keys(outcomes_of: Callable[..., dict[str, int]]) -> None:
+    audit = {"id": "x", "action": "updated", "object_id": "k"}
+    assert outcomes_of("litellm", {"audit_logs/2026-10-05/14-20-00_aud-1.json": [audit]}) == {"not_usage": 1}
+    assert outcomes_of("litellm", {"audit_logs/2026-10-05/time-14-20-00-000000_a.json": [call()]}) == {"usage": 1}

@@ -64,11 +64,71 @@ def test_epoch_seconds_are_times(usage_of: UsageOf) -> None:
     assert row["event_time"].isoformat() == "2026-10-05T08:00:00.500000+00:00"
 
 
-def test_what_is_not_ok_failed(usage_of: UsageOf) -> None:
-    rows = usage_of(
-        "record",
-        call(request_id="a", status="ok"),
-        call(request_id="b", status="error"),
-        call(request_id="c", error_code="429"),
-    )
-    assert [row["status"] for row in rows] == ["ok", "error", "error"]
+@pytest.mark.parametrize(
+    ("status", "error_code", "expected"),
+    [
+        ("ok", None, "ok"),
+        ("OK", None, "ok"),
+        ("Success", None, "ok"),
+        ("succeeded", None, "ok"),
+        ("200", None, "ok"),
+        (201, None, "ok"),
+        ("error", None, "error"),
+        ("FAILED", None, "error"),
+        ("failure", None, "error"),
+        (429, None, "error"),
+        ("503", None, "error"),
+        (None, "429", "error"),
+        (None, None, "ok"),
+        ("ok", "0", "ok"),
+        ("partial", None, "ok"),
+        ("partial", "x", "ok"),
+    ],
+)
+def test_errors_are_known_words_and_all_else_is_charged(
+    usage_of: UsageOf, status: object, error_code: str | None, expected: str
+) -> None:
+    assert usage_of("record", call(status=status, error_code=error_code))[0]["status"] == expected
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"env": "prod", "n": 1, "none": None}, [("env", "prod"), ("n", "1"), ("none", None)]),
+        ([{"key": "env", "value": "prod"}, {"key": "flag"}], [("env", "prod"), ("flag", None)]),
+        (
+            ["env:prod", "url:http://x", "flag", ":v"],
+            [("env", "prod"), ("url", "http://x"), ("flag", None), (":v", None)],
+        ),
+        ({}, []),
+        ([], []),
+        ("no json", None),
+        (None, None),
+        (5, None),
+    ],
+)
+def test_tags_may_be_an_object_a_list_or_texts(
+    usage_of: UsageOf, tags: object, expected: list[tuple[str, str | None]] | None
+) -> None:
+    found = usage_of("record", call(tags=tags))[0]["tags"]
+    assert (found and [(tag["key"], tag["value"]) for tag in found]) == expected
+
+
+def test_each_record_has_its_own_tags(usage_of: UsageOf) -> None:
+    texts = [{"a": "1"}, None, {"b": "2"}, {"a": "1"}]
+    rows = usage_of("record", *(call(request_id=str(n), tags=tags) for n, tags in enumerate(texts)))
+    assert [row["tags"] and row["tags"][0]["key"] for row in rows] == ["a", None, "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("estimated", "estimated"), ("Missing", "missing"), ("guess", "reported"), (None, "reported")],
+)
+def test_the_quality_of_usage_may_be_given(usage_of: UsageOf, given: str | None, expected: str) -> None:
+    assert usage_of("record", call(usage_quality=given))[0]["usage_quality"] == expected
+
+
+def test_hashes_of_other_writers_are_not_taken(usage_of: UsageOf) -> None:
+    row = usage_of("record", call(prompt_fingerprint="abc", prefix_block_hashes=[1, 2], raw_object="x", raw_line=9))[0]
+    assert (row["prompt_fingerprint"], row["prefix_block_hashes"]) == (None, None)
+    assert (row["raw_object"], row["raw_line"]) == ("2026-10-05.jsonl", 1)

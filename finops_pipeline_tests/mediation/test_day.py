@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import ConservationError, LakeError, LeaseHeldError, SourceError
 from finops_pipeline.lake import Lake
-from finops_pipeline.mediation import buckets, spool
+from finops_pipeline.mediation import buckets, inflate, spool
 from finops_pipeline.mediation.day import DayResult, days_with_fresh_strays
 from finops_pipeline.mediation.objects import LocalStore, ObjectGoneError, ObjectRef
 from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS, USAGE
@@ -206,6 +207,41 @@ def test_large_objects_are_read_as_they_are_and_made_readable_where_they_must_be
     assert 51 < len(got) < 101
 
 
+def test_a_corrupted_object_is_damaged_however_large(
+    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "SMALL", 10)
+    lines = "\n".join(json.dumps(record(f"r{i}", input_tokens=1000)) for i in range(100)).encode()
+    stored = gzip.compress(lines, compresslevel=0)
+    put("date=2026-10-05/a.gz", stored.replace(b'"input_tokens": 1000', b'"input_tokens": 9000', 1))
+    # Nobody can say which of the bytes is wrong: none of what the checksum covers is taken.
+    assert counted(mediate(config())) == {"quarantined": 1}
+    assert reasons(lake) == [(1, "the gzip stream is damaged (incorrect data check)")]
+
+
+def test_a_bomb_is_refused_however_large(
+    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "SMALL", 10)
+    put("date=2026-10-05/a.gz", gzip.compress(json.dumps(record("a")).encode() + b"\n" + b" " * 20_000_000))
+    assert counted(mediate(config(extra={"limits": {"max_inflate_ratio": 50}}))) == {"usage": 1, "quarantined": 1}
+    assert reasons(lake)[0][1] == "the gzip stream grows more than 50-fold (limits.max_inflate_ratio)"
+
+
+def test_an_object_that_spans_pieces_keeps_its_line_numbers(
+    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "PIECE", 1)
+    monkeypatch.setattr(inflate, "_CHUNK", 700)
+    lines = [record(f"{n}") if n % 7 else b"{broken" for n in range(1, 50)]
+    put("date=2026-10-05/a.jsonl", [b"", *lines])
+    put("date=2026-10-05/b.jsonl", [record("b"), b"{broken too"])
+    assert counted(mediate(config())) == {"usage": 43, "quarantined": 8}
+    placed = lake.scan(USAGE).filter(pl.col("raw_object").str.ends_with("a.jsonl")).collect()
+    assert (placed["request_id"].cast(pl.Int64) == placed["raw_line"]).all()
+    assert [line for line, _ in reasons(lake)] == [2, 7, 14, 21, 28, 35, 42, 49]
+
+
 # -- every record in its own day -----------------------------------------------------------------------------------
 
 
@@ -357,6 +393,9 @@ def test_a_day_without_objects_is_recorded_and_told_once_there_is_history(
     mediate(config(), DAY)
     result = mediate(config(), NEXT)
     assert any(warning.startswith("no objects") for warning in result.warnings)
+    for days in range(2, 12):
+        silent = mediate(config(), DAY + dt.timedelta(days))
+    assert any(warning.startswith("no objects") for warning in silent.warnings)
     assert lake.stamp(USAGE, source="logs", date=NEXT) is not None
 
 
@@ -366,6 +405,74 @@ def test_two_runs_of_one_day_do_not_write_at_once(
     put("date=2026-10-05/a.jsonl", [record("a")])
     with lake.lease(USAGE, source="logs", date=DAY), pytest.raises(LeaseHeldError):
         mediate(config())
+
+
+def test_an_object_that_vanished_is_read_when_it_is_back(
+    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("date=2026-10-05/a.jsonl", [record("a")])
+    put("date=2026-10-05/b.jsonl", [record("b")])
+    with monkeypatch.context() as patch:
+        fetch = LocalStore.fetch
+
+        def vanish(self: LocalStore, ref: ObjectRef) -> bytes:
+            if ref.key.endswith("b.jsonl"):
+                raise ObjectGoneError(ref.key)
+            return fetch(self, ref)
+
+        patch.setattr(LocalStore, "fetch", vanish)
+        mediate(config())
+    assert ids(lake) == ["a"]
+    assert mediate(config()).changed
+    assert ids(lake) == ["a", "b"]
+    assert not mediate(config()).changed
+
+
+def test_a_record_of_the_future_is_taken_when_its_time_has_come(
+    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate
+) -> None:
+    put("date=2026-10-05/a.jsonl", [record("a"), record("b", at="2026-10-05T23:30:00Z")])
+    evening = dt.datetime(2026, 10, 5, 20, tzinfo=dt.UTC)
+    assert counted(mediate(config(), now=evening)) == {"usage": 1, "quarantined": 1}
+    assert not mediate(config(), now=evening + dt.timedelta(hours=1)).changed
+    assert counted(mediate(config(), now=evening + dt.timedelta(hours=4))) == {"usage": 2}
+    assert not mediate(config()).changed
+
+
+def test_what_was_read_stays_when_its_raw_logs_have_expired(
+    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate
+) -> None:
+    old = put(
+        "date=2026-10-05/a.jsonl", [record("a"), record("a"), b"{broken", record("late", at="2026-10-06T01:00:00Z")]
+    )
+    settings_ = config()
+    first = mediate(settings_, DAY)
+    mediate(settings_, NEXT)
+    old.unlink()
+    put("date=2026-10-07/b.jsonl", [record("stray"), record("a", team="twin of what is gone")])
+    mediate(settings_, dt.date(2026, 10, 7))
+    again = mediate(settings_, DAY)
+    assert ids(lake, DAY) == ["a", "stray"]
+    assert counted(first) == {"usage": 1, "duplicate": 1, "quarantined": 1, "another_day": 1}
+    assert counted(again) == {"usage": 2, "duplicate": 2, "quarantined": 1, "another_day": 1}
+    assert any("gone from the source since the last run" in warning for warning in again.warnings)
+    assert [reason for _, reason in reasons(lake)] == ["not JSON: object keys must be strings (byte 1)"]
+    assert (
+        lake.scan(INGEST_OBJECTS, date=DAY).filter(pl.col("state") == "expired").select("strays").collect().item() == 1
+    )
+    assert again.stray_days == ()
+    assert ids(lake, NEXT) == ["late"]
+    assert not mediate(settings_, DAY).changed
+    assert not mediate(settings_, NEXT).changed
+
+
+def test_another_uri_keeps_nothing_of_the_old_one(
+    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate
+) -> None:
+    put("old/date=2026-10-05/a.jsonl", [record(None)])
+    put("new/date=2026-10-05/a.jsonl", [record(None)])
+    mediate(config(uri="logs/old"))
+    assert counted(mediate(config(uri="logs/new"))) == {"usage": 1}
 
 
 # -- any size, any chunking ------------------------------------------------------------------------------------------
@@ -382,7 +489,7 @@ def test_the_rows_are_the_same_whatever_the_pieces(
         put(f"date=2026-10-05/{part}.jsonl", lines)
     whole = mediate(config())
     rows = lake.scan(USAGE).collect().sort("request_id")
-    monkeypatch.setattr(spool, "JOINED", 4096)
+    monkeypatch.setattr(spool, "PIECE", 4096)
     monkeypatch.setattr(spool, "FETCHED", 8192)
     monkeypatch.setattr(buckets, "BUCKET_BYTES", 8192)
     pieces = mediate(config(), force=True)
@@ -413,7 +520,7 @@ def test_parquet_and_csv_rows_are_records(
     assert [(key.rpartition("/")[2], tokens, str(cost)) for key, tokens, cost in rows] == [
         ("a.csv", 5, "0.100000000000"), ("b.parquet", 7, "0.250000000000"),
     ]  # fmt: skip
-    assert reasons(lake) == [(1, "not a readable Parquet file"), (2, "3 cells, which is not what the header has")]
+    assert reasons(lake) == [(1, "not a readable Parquet file"), (2, "3 cells, where the header has 4")]
 
 
 def test_user_ids_are_hashed_where_the_config_says_so(

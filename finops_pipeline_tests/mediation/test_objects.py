@@ -204,3 +204,101 @@ def test_touching_a_local_file_changes_no_tag(config: MakeConfig, put: Callable[
     assert next(store.objects("")).etag == before
     file.write_bytes(b"other")
     assert next(store.objects("")).etag != before
+
+
+def test_files_directly_in_a_folder_are_listed_apart(bucket: Any, config: MakeConfig, tmp_path: Path) -> None:
+    keys = ["top.json", "a/x.json", "a/y.txt", "a/b/deep.json", "ab/other.json"]
+    for key in keys:
+        bucket.put_object(Key=f"raw/{key}", Body=b"1")
+        (tmp_path / "raw" / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "raw" / key).write_bytes(b"1")
+    for store in (
+        open_store(config(), config(uri=f"s3://{bucket.name}/raw").sources[0]),
+        LocalStore(tmp_path / "raw"),
+    ):
+        assert [ref.key for ref in store.files("")] == ["top.json"]
+        assert [ref.key for ref in store.files("a/")] == ["a/x.json", "a/y.txt"]
+        assert [ref.key for ref in store.files("a/", lambda key: key.endswith(".json"))] == ["a/x.json"]
+        assert sorted(ref.key for ref in store.objects("a", lambda key: key.endswith(".json"))) == [
+            "a/b/deep.json", "a/x.json", "ab/other.json",
+        ]  # fmt: skip
+        assert store.folders("") == ["a", "ab"]
+        assert store.folders("no/such/") == []
+        assert list(store.files("no/such/")) == []
+
+
+def test_what_is_no_regular_file_is_no_object(tmp_path: Path) -> None:
+    (tmp_path / "real.jsonl").write_bytes(b"{}")
+    (tmp_path / "linked.jsonl").symlink_to("real.jsonl")
+    (tmp_path / "dangling.jsonl").symlink_to("nowhere.jsonl")
+    (tmp_path / "circle.jsonl").symlink_to("circle.jsonl")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    store = LocalStore(tmp_path)
+    assert sorted(ref.key for ref in store.objects("")) == ["linked.jsonl", "real.jsonl"]
+    assert sorted(ref.key for ref in store.files("")) == ["linked.jsonl", "real.jsonl"]
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "date=2026-10-05").mkdir()
+    (tmp_path / "date=2026-10-05/a.jsonl").write_bytes(b"{}")
+    (tmp_path / "loop").symlink_to(".")
+    store = LocalStore(tmp_path)
+    assert store.folders("") == ["date=2026-10-05"]
+    assert store.folders("loop/") == []
+    assert [ref.key for ref in store.objects("")] == ["date=2026-10-05/a.jsonl"]
+    assert list(store.objects("loop/date=2026-10-05/")) == []
+
+
+def test_a_source_that_is_a_link_itself_is_read(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/a.jsonl").write_bytes(b"{}")
+    (tmp_path / "link").symlink_to("real")
+    assert [ref.key for ref in LocalStore(tmp_path / "link").objects("")] == ["a.jsonl"]
+
+
+def test_a_file_that_vanishes_while_listing_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_bytes(b"{}")
+    opening = Path.open
+
+    def vanish(self: Path, *of: str) -> Any:
+        self.unlink() if self.name == "a.jsonl" else None
+        return opening(self, *of)
+
+    monkeypatch.setattr(Path, "open", vanish)
+    assert [ref.key for ref in LocalStore(tmp_path).objects("")] == ["b.jsonl"]
+
+
+def test_a_name_that_is_not_utf8_is_one_clear_error(tmp_path: Path) -> None:
+    with open(os.fsencode(tmp_path) + b"/2026-10-05-\xff.jsonl", "wb"):  # noqa: PTH123 (Path takes no bytes)
+        pass
+    with pytest.raises(SourceError, match=r"the name b'2026-10-05-\\xff.jsonl' is not UTF-8.* Rename it"):
+        list(LocalStore(tmp_path).objects(""))
+
+
+def test_what_may_not_be_read_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    (tmp_path / "a.jsonl").write_bytes(b"{}")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        with pytest.raises(SourceError, match="no permission to read this file"):
+            list(LocalStore(tmp_path).objects(""))
+    monkeypatch.setattr(objects.os, "scandir", refuse)
+    with pytest.raises(SourceError, match="no permission to list this folder"):
+        list(LocalStore(tmp_path).objects(""))
+
+
+def test_large_files_are_copied_without_being_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"{}\n" * 1000)
+    store = LocalStore(tmp_path)
+    ref = next(store.objects(""))
+    monkeypatch.setattr(Path, "read_bytes", None)
+    store.download(ref, tmp_path / "copy")
+    assert (tmp_path / "copy").stat().st_size == ref.size == 3000
+
+
+def test_a_local_file_that_is_gone_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ObjectGoneError):
+        LocalStore(tmp_path).download(REF, tmp_path / "target")

@@ -8,9 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from finops_pipeline.errors import MemoryLimitError
 from finops_pipeline.formats.format import Format, count, occurrences, text, texts
 from finops_pipeline.mediation.fingerprints import FINGERPRINT_HEX, FingerprintKey
-from finops_pipeline.mediation.layout import OpenLayout
+from finops_pipeline.mediation.open_layout import OpenLayout
 from finops_pipeline.mediation.reader import UnreadableError, connect, read_json_lines
 
 KEY = FingerprintKey(b"a key of the test")
@@ -30,10 +31,11 @@ FORMAT = Format(
 )
 
 
-def rows(tmp_path: Path, body: bytes, limit: int = 1 << 20) -> pl.DataFrame:
+def rows(tmp_path: Path, body: bytes) -> pl.DataFrame:
     file = tmp_path / "lines.jsonl"
     file.write_bytes(body)
-    return pl.concat(read_json_lines(connect(300), [file], FORMAT, KEY, max_line_bytes=limit))
+    longest = max(map(len, body.split(b"\n")))
+    return pl.concat(read_json_lines(connect(300), file, FORMAT, KEY, longest=longest))
 
 
 BROKEN = {
@@ -72,13 +74,10 @@ def test_numbers_come_as_their_text(tmp_path: Path) -> None:
     assert found.get_column("n").to_list() == ["1.5", "7", "12345678901234567890", None]
 
 
-def test_lines_are_numbered_within_each_file(tmp_path: Path) -> None:
-    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
-    for file, lines in zip(files, (70_000, 3), strict=True):
-        file.write_text("".join(json.dumps({"id": f"{file.stem}{i}"}) + "\n" for i in range(1, lines + 1)))
-    found = pl.concat(read_json_lines(connect(300), files, FORMAT, KEY, max_line_bytes=1 << 20))
-    assert (found["id"] == found["file"].str.extract(r"(\w)\.jsonl$") + found["raw_line"].cast(pl.String)).all()
-    assert found.height == 70_003
+def test_lines_are_numbered_in_order_over_many_frames(tmp_path: Path) -> None:
+    found = rows(tmp_path, b"".join(json.dumps({"id": f"{i}"}).encode() + b"\n" for i in range(1, 70_001)))
+    assert (found["id"] == found["raw_line"].cast(pl.String)).all()
+    assert found.height == 70_000
 
 
 def test_lists_and_occurrences(tmp_path: Path) -> None:
@@ -91,15 +90,21 @@ def test_lists_and_occurrences(tmp_path: Path) -> None:
     assert found.select("tags", "calls").rows() == [(["a", "b:c", "1", None], 3), (None, None), (None, None)]
 
 
-def test_a_line_over_the_limit_is_no_record(tmp_path: Path) -> None:
-    found = rows(tmp_path, b'{"id":"a"}\n{"id":"' + b"x" * 2000 + b'"}\n{"id":"b"}', limit=1000)
-    assert found.select("id", "is_record").rows()[0::2] == [("a", True), ("b", True)]
-    assert found.get_column("is_record").to_list() == [True, False, True]
+def test_a_long_line_is_read_like_any_other(tmp_path: Path) -> None:
+    found = rows(tmp_path, b'{"id":"a"}\n{"id":"' + b"x" * (20 << 20) + b'"}\n{"id":"b"}')
+    assert found.get_column("id").str.len_bytes().to_list() == [1, 20 << 20, 1]
 
 
-def test_a_line_beyond_every_buffer_refuses_the_file(tmp_path: Path) -> None:
+def test_a_line_beyond_what_was_told_refuses_the_file(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b'{"id":"' + b"x" * (80 << 20) + b'"}')
     with pytest.raises(UnreadableError):
-        rows(tmp_path, b'{"id":"a"}\n{"id":"' + b"x" * (64 << 20) + b'"}\n', limit=1 << 20)
+        list(read_json_lines(connect(300), tmp_path / "x", FORMAT, KEY, longest=10))
+
+
+def test_too_little_memory_says_what_to_raise(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b'{"id":"' + b"x" * (20 << 20) + b'"}')
+    with pytest.raises(MemoryLimitError, match=r"raise limits\.memory_mb"):
+        list(read_json_lines(connect(30), tmp_path / "x", FORMAT, KEY, longest=21 << 20))
 
 
 def fingerprint(tmp_path: Path, line: dict[str, object]) -> str | None:

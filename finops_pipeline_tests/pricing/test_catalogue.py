@@ -20,7 +20,7 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from finops_pipeline.pricing.catalogue import Catalogue, catalogue
+from finops_pipeline.pricing.catalogue import FORMER_PRICES, OTHER_SPELLINGS, Catalogue, catalogue
 from finops_pipeline.pricing.rating import rate
 
 NOON = dt.datetime(2026, 11, 4, 12, tzinfo=dt.UTC)
@@ -129,6 +129,50 @@ def test_deepseeks_hours(model: str, time: dt.datetime, output: str | None, rate
     row = rated(provider="deepseek", raw_model=model, event_time=time, output_tokens=1_000_000)
     assert row["cost"] == (None if output is None else Decimal(output))
     assert row["price_reason"] == (None if output else "no_rate_for_meter")
+
+
+@pytest.mark.parametrize(
+    ("time", "cache_read_tokens", "cost"),
+    [
+        (midnight(2025, 11, 7) - dt.timedelta(microseconds=1), 200_000, "0.062"),
+        (midnight(2025, 11, 7) - dt.timedelta(microseconds=1), 200_001, None),  # what it cost then is not known
+        (midnight(2025, 11, 7), 200_000, "0.025"),
+        (midnight(2025, 11, 7), 400_000, "0.1"),
+    ],
+)
+def test_a_price_that_the_catalogue_overwrote(
+    time: dt.datetime, cache_read_tokens: int, cost: str | None, rated: Any
+) -> None:
+    row = rated(provider="google", raw_model="gemini-2.5-pro", event_time=time, cache_read_tokens=cache_read_tokens)
+    assert row["cost"] == (None if cost is None else Decimal(cost))
+
+
+def test_a_correction_is_marked_as_one_and_changes_no_other_price() -> None:
+    rows = catalogue().rows.filter(provider="google", model_key="gemini-2.5-pro")
+    changed = rows.filter(pl.col("valid_from").is_not_null() | pl.col("valid_to").is_not_null())
+    assert changed.sort("valid_from", "ctx_gt").select("meter", "rate_origin", "valid_to", "unit_price").rows() == [
+        ("cache_read", "overridden", midnight(2025, 11, 7), Decimal("0.31")),
+        ("cache_read", "explicit", None, Decimal("0.125")),
+        ("cache_read", "explicit", None, Decimal("0.25")),
+    ]
+    assert catalogue().rows["price_id"].is_unique().all()
+
+
+def test_a_price_that_the_catalogue_dates_itself_is_not_corrected() -> None:
+    old, new = ModelPrice(cache_read_mtok=Decimal("0.31")), ModelPrice(cache_read_mtok=Decimal("0.125"))
+    history = [ConditionalPrice(prices=old), ConditionalPrice(StartDateConstraint(dt.date(2025, 10, 1)), prices=new)]
+    rows = rows_of(history, "google", "gemini-2.5-pro")
+    assert rows.select("valid_from", "valid_to", "unit_price").rows() == [
+        (None, midnight(2025, 10, 1), Decimal("0.31")),
+        (midnight(2025, 10, 1), None, Decimal("0.125")),
+    ]
+
+
+def test_every_correction_is_of_a_model_that_the_catalogue_has() -> None:
+    rows = catalogue().rows
+    assert set(FORMER_PRICES) <= set(rows.select("provider", "model_key", pl.col("meter").cast(pl.String)).rows())
+    keys = set(rows.select("provider", "model_key").rows())
+    assert {(provider, key) for (provider, _), key in OTHER_SPELLINGS.items()} <= keys
 
 
 def test_audio_by_the_hour_cannot_be_priced_from_tokens(rated: Any) -> None:

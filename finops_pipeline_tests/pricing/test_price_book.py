@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from finops_pipeline.errors import ContractError, PriceBookError
+from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.pricing.book import PriceBook, compile_book
 from finops_pipeline.pricing.segments import compile_segments
 from finops_pipeline.schemas import PRICE_BOOK
@@ -46,6 +47,31 @@ def test_equal_content_is_one_version_and_other_content_another(book_of: Any, co
 def test_the_order_of_rows_does_not_matter(book_of: Any) -> None:
     rows = book_of({}, {"meter": "output"}).rows
     assert PriceBook.from_rows(rows.reverse()).version == PriceBook.from_rows(rows).version
+
+
+def test_a_book_comes_back_from_the_lake_as_it_was(tmp_path: Path, config_of: Any, rated: Any) -> None:
+    (tmp_path / "prices.csv").write_text(HEADER + "acme,m,output,9,2026-03-01,2026-12-01\n")
+    aliases = {"prod-chat": "m", "an-older-name": "gpt-5"}
+    book = compile_book(config_of(prices=["prices.csv"], model_aliases=aliases).located(tmp_path))
+    lake = Lake(tmp_path / "lake")
+    stamp = Stamp(PRICE_BOOK.version, book.version, "run", {"aliases": dict(book.aliases)})
+    lake.write(PRICE_BOOK, book.rows, stamp, version=book.version)
+
+    kept = lake.stamp(PRICE_BOOK, version=book.version)
+    assert kept is not None
+    rows = lake.scan(PRICE_BOOK, version=book.version).drop("version").collect()
+    again = PriceBook.from_rows(rows, kept.notes["aliases"])
+    assert again.version == book.version
+    assert again.rows.equals(book.rows)
+    assert again.aliases == book.aliases == aliases
+    call = {"provider": "acme", "raw_model": "prod-chat", "output_tokens": MILLION}
+    assert rated(again, **call) == rated(book, **call)
+    assert rated(again, **call)["cost"] == 9
+    assert PriceBook.from_rows(rows).version != book.version
+
+
+def test_the_order_of_aliases_does_not_matter(book_of: Any) -> None:
+    assert book_of({}, aliases={"a": "m", "b": "m"}).version == book_of({}, aliases={"b": "m", "a": "m"}).version
 
 
 def test_a_config_is_compiled_once_and_again_when_a_file_changes(tmp_path: Path, config_of: Any) -> None:

@@ -62,7 +62,7 @@ def uncountable(case: Mapping[str, Any]) -> str | None:
 
 def not_in_catalogue(case: Mapping[str, Any]) -> str | None:
     """Why this version's book cannot price a case."""
-    if case["confidence"] != "catalogue" and (not case["source"] or "override row" in case["note"]):
+    if case["confidence"] != "catalogue" and not case["source"]:
         return f"its rates are not the catalogue's: {case['confidence']}"
     if case["tier"] != "standard":
         return f"the book has the standard tier only, not {case['tier']}"

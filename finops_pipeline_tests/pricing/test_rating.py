@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from finops_pipeline.pricing.book import compile_book
-from finops_pipeline.pricing.rating import METERS_OF_GROUP, QUANTITIES, rate, unpriced_models
+from finops_pipeline.pricing.rating import METERS_OF_GROUP, QUANTITIES, rate
 from finops_pipeline.pricing.segments import USAGE_METERS
 from finops_pipeline.schemas import PRICED_USAGE
 from finops_pipeline.schemas.priced_usage import COST_GROUPS, PRICE_REASONS
@@ -115,6 +115,58 @@ def test_unknown_parts_and_searches_count_as_none(rated: Any) -> None:
 )
 def test_parts_that_exceed_their_class_are_invalid(call: dict[str, Any], rated: Any) -> None:
     assert verdict(rated(**call)) == unpriced("invalid_usage")
+
+
+WHOLE = 2**63 - 1
+"""The largest count that a log can have."""
+
+
+@pytest.mark.parametrize(
+    ("rate_of", "tokens"),
+    [
+        ({"unit_price": Decimal(1)}, {"input_tokens": 10**12}),
+        ({"unit_price": Decimal(1)}, {"input_tokens": WHOLE}),
+        ({"unit_price": Decimal("999999999.999999999999999999"), "per_qty": 1}, {"input_tokens": 1}),
+        ({"unit_price": Decimal("999999999.999999999999999999"), "per_qty": 1}, {"input_tokens": WHOLE}),
+        ({"unit_price": Decimal("0.001"), "per_qty": 1000, "meter": "output"}, {"output_tokens": 10**12}),
+        ({"unit_price": Decimal(1), "per_qty": 1, "meter": "request"}, {"request_count": 1_000_000}),
+        ({"unit_price": Decimal(1)}, {"input_tokens": 0, "input_audio_tokens": WHOLE, "input_image_tokens": WHOLE}),
+    ],
+)
+@pytest.mark.parametrize("engine", ["in-memory", "streaming"])
+def test_a_hostile_line_has_no_price_and_costs_the_day_no_other(
+    rate_of: dict[str, Any], tokens: dict[str, int], engine: Any, calls: Any, book_of: Any
+) -> None:
+    """Each with a usual call before and after, at a usual price."""
+    book = book_of(rate_of, {"model_key": "usual"})
+    usual = {"provider": "acme", "raw_model": "usual", "input_tokens": 3 * MILLION}
+    rows = rate(calls(usual, {**ACME, **tokens}, usual), book, {}).collect(engine=engine).to_dicts()
+    assert verdict(rows[1]) == unpriced("invalid_usage")
+    assert [rows[1][name] for name in COSTS] == [None] * len(COSTS)
+    assert [row["cost"] for row in (rows[0], rows[2])] == [3, 3]
+
+
+def test_a_hostile_line_is_charged_what_it_reports_and_free_where_it_failed(rated: Any, book_of: Any) -> None:
+    huge = {**ACME, "input_tokens": 10**12}
+    row = rated(book_of({}), basis="reported", reported_cost=Decimal("1.5"), **huge)
+    assert verdict(row) == ("priced", "invalid_usage", Decimal("1.5"))
+    assert row["list_cost"] is None
+    assert verdict(rated(book_of({}), status="error", **huge)) == ("free", None, Decimal(0))
+
+
+def test_groups_that_only_together_pass_the_limit_are_invalid_too(rated: Any, book_of: Any) -> None:
+    book = book_of({"per_qty": 1}, {"meter": "output", "per_qty": 1})
+    row = rated(book, **ACME, input_tokens=600_000, output_tokens=400_000)
+    assert verdict(row) == unpriced("invalid_usage")
+    assert [row[name] for name in COST_GROUPS] == [None] * 5
+    below = rated(book, **ACME, input_tokens=600_000, output_tokens=399_999)
+    assert verdict(below) == ("priced", None, Decimal(999_999))
+
+
+def test_many_tokens_that_cost_little_have_their_price(rated: Any, book_of: Any) -> None:
+    tiny = book_of({"unit_price": Decimal("1E-18"), "per_qty": 1})
+    assert rated(tiny, **ACME, input_tokens=10**18)["cost"] == 1
+    assert rated(book_of({"unit_price": Decimal(0)}), **ACME, input_tokens=10**15)["cost"] == 0
 
 
 def test_a_call_without_tokens_costs_nothing(rated: Any) -> None:
@@ -400,32 +452,3 @@ def test_each_source_has_its_own_basis(calls: Any, catalogue_book: Any) -> None:
     usage = calls(*({"source": s, "output_tokens": MILLION, "reported_cost": Decimal(9)} for s in ("a", "b", "c")))
     frame = rate(usage, catalogue_book, {"a": "reported", "b": "contracted"}).collect()
     assert frame["cost"].to_list() == [9, 10, 10]
-
-
-# -- what has no price -----------------------------------------------------------------------------------------------
-
-
-def test_unpriced_models_largest_first(calls: Any, catalogue_book: Any) -> None:
-    priced = rate(
-        calls(
-            {"output_tokens": 5},
-            {"raw_model": "small", "input_tokens": 1, "request_count": 4},
-            {"raw_model": "large", "input_tokens": 5, "cache_read_tokens": 6},
-            {"raw_model": "large", "output_tokens": 9},
-            {"provider": None, "raw_model": None, "input_tokens": None, "output_tokens": 2},
-            {"raw_model": "large", "status": "error", "output_tokens": 9},
-        ),
-        catalogue_book,
-        {},
-    )
-    assert unpriced_models(priced).collect().rows() == [
-        ("openai", "large", "unresolved_model", 2, 20),
-        (None, None, "missing_usage", 1, 2),
-        ("openai", "small", "unresolved_model", 4, 1),
-    ]
-
-
-def test_nothing_unpriced_is_an_empty_frame(calls: Any, catalogue_book: Any) -> None:
-    found = unpriced_models(rate(calls({}), catalogue_book, {})).collect()
-    assert found.columns == ["provider", "raw_model", "reason", "requests", "tokens"]
-    assert found.is_empty()

@@ -4,7 +4,6 @@ from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
 
 import polars as pl
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -54,12 +53,26 @@ def test_ties_go_to_the_even_picodollar(price: Decimal, tokens: int, per_qty: in
     assert row["cost"] == line(price, tokens, per_qty)
 
 
-def test_a_call_of_a_million_dollars_is_an_error_not_a_wrong_amount(rated: Any, book_of: Any) -> None:
+def test_a_call_of_a_million_dollars_has_no_price_rather_than_a_wrong_one(rated: Any, book_of: Any) -> None:
     book = book_of({"unit_price": Decimal(1), "per_qty": 1})
     call = {"provider": "acme", "raw_model": "m"}
     assert rated(book, **call, input_tokens=999_999)["cost"] == 999_999
-    with pytest.raises(pl.exceptions.InvalidOperationError, match="conversion"):
-        rated(book, **call, input_tokens=1_000_000)
+    row = rated(book, **call, input_tokens=1_000_000)
+    assert (row["cost"], row["price_status"], row["price_reason"]) == (None, "unpriced", "invalid_usage")
+
+
+@SETTINGS
+@given(
+    price=st.decimals(0, 999_999_999, places=18),
+    per_qty=st.sampled_from([1, 1000, 10**6]),
+    tokens=st.integers(0, 2**62 - 1),
+)
+def test_no_price_and_no_quantity_raises(price: Decimal, per_qty: int, tokens: int, rated: Any, book_of: Any) -> None:
+    """Up to the largest price that a file may give: the exact cost, or none from a million dollars on."""
+    row = rated(book_of({"unit_price": price, "per_qty": per_qty}), provider="acme", raw_model="m", input_tokens=tokens)
+    exact = line(price, tokens, per_qty)
+    assert row["cost"] == (exact if exact < 1_000_000 else None)
+    assert row["price_reason"] == (None if exact < 1_000_000 else "invalid_usage")
 
 
 def test_half_a_picodollar(calls: Any, book_of: Any) -> None:

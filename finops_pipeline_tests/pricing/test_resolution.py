@@ -27,6 +27,11 @@ AWS_SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
         ("aws", "gpt-5", None),
         ("groq", "openai/gpt-oss-120b", ("groq", "openai/gpt-oss-120b")),
         ("azure", "o1", ("azure", "o1")),
+        ("azure", "azure/eu/gpt-4o-2024-08-06", None),
+        ("azure", "azure/us/gpt-4.1-2025-04-14", None),
+        ("google", "gemini-1.5-flash-8b", ("google", "gemini-flash-1.5-8b")),
+        ("google", "gemini/gemini-1.5-flash-8b-001", ("google", "gemini-flash-1.5-8b")),
+        ("google", "gemini-1.5-flash-002", ("google", "gemini-1.5-flash")),
     ],
 )
 def test_at_a_known_provider(provider: str, raw_model: str, found: tuple[str, str] | None, catalogue_book: Any) -> None:
@@ -42,6 +47,58 @@ def test_azure_sells_openais_models_at_their_standard_prices_only(rated: Any) ->
     assert rated(**call, batch=True)["price_reason"] == "unknown_tier"
 
 
+@pytest.mark.parametrize(
+    ("raw_model", "model"),
+    [
+        ("azure/global/gpt-4o-2024-11-20", "gpt-4o"),
+        ("azure/global-standard/gpt-4o-mini", "gpt-4o-mini"),
+        ("azure/gpt-35-turbo-0125", "gpt-3.5-turbo"),
+        ("gpt-35-turbo-1106", "gpt-3.5-turbo-1106"),
+        ("gpt-35-turbo-16k", "gpt-3.5-turbo-16k"),
+    ],
+)
+def test_azures_own_spellings_of_openais_models(raw_model: str, model: str, catalogue_book: Any) -> None:
+    resolution = catalogue_book.resolver("azure", raw_model)
+    assert (resolution.price_provider, resolution.model, resolution.borrowed) == ("openai", model, True)
+
+
+@pytest.mark.parametrize(
+    ("provider", "raw_model"),
+    [
+        ("anthropic", "claude-opus-4-6-fast"),
+        ("azure", "claude-opus-4-6-fast"),
+        ("aws", "us.anthropic.claude-opus-4-6-fast-v1:0"),
+        ("anthropic", "claude-opus-4-6-priority"),
+        ("anthropic", "claude-haiku-4-5-flex"),
+        ("anthropic", "claude-haiku-4-5@20251001-batch"),
+        ("google", "gemini-3.6-flash-lite"),
+        ("google", "gemini-2.0-flash-exp-image-generation"),
+    ],
+)
+def test_a_variant_does_not_cost_what_the_model_costs(provider: str, raw_model: str, catalogue_book: Any) -> None:
+    assert catalogue_book.resolver(provider, raw_model).reason == "unresolved_model"
+
+
+@pytest.mark.parametrize(
+    ("provider", "raw_model", "model"),
+    [
+        ("x-ai", "grok-4-fast", "grok-4-fast-reasoning"),
+        ("openrouter", "anthropic/claude-opus-4.6-fast", "anthropic/claude-opus-4.6-fast"),
+        ("google", "gemini-2.5-flash-lite-preview-09-2025", "gemini-2.5-flash-lite"),
+        ("huggingface_nebius", "openai/gpt-oss-120b-fast", "openai/gpt-oss-120b"),
+    ],
+)
+def test_unless_the_catalogue_says_so_itself(provider: str, raw_model: str, model: str, catalogue_book: Any) -> None:
+    assert catalogue_book.resolver(provider, raw_model).model == model
+
+
+@pytest.mark.parametrize("route", ["converse/", "invoke/", "us-east-1/", "bedrock/converse/us-east-1/", ""])
+def test_a_path_before_a_cloud_id_does_not_hide_its_scope(route: str, rated: Any) -> None:
+    call = {"provider": "aws", "output_tokens": 1_000_000}
+    assert rated(raw_model=f"{route}global.{AWS_SONNET}", **call)["cost"] == 15
+    assert rated(raw_model=f"{route}eu.{AWS_SONNET}", **call)["cost"] == Decimal("16.5")
+
+
 def test_an_unknown_seller_has_the_vendors_standard_prices_only(rated: Any, catalogue_book: Any) -> None:
     batch = catalogue_book.rows.filter(provider="openai", model_key="gpt-5").with_columns(
         tier=pl.lit("batch").cast(PRICE_BOOK.schema["tier"]), price_id=pl.col("price_id") + " batch"
@@ -53,9 +110,31 @@ def test_an_unknown_seller_has_the_vendors_standard_prices_only(rated: Any, cata
         assert rated(book, provider=seller, **call)["price_reason"] == "unknown_tier"
 
 
-def test_a_vendors_schedule_is_not_the_resellers(catalogue_book: Any) -> None:
-    assert catalogue_book.resolver("deepseek", "deepseek-v4-pro").model == "deepseek-v4-pro"
-    assert catalogue_book.resolver("azure", "deepseek-v4-pro").reason == "unresolved_model"
+@pytest.mark.parametrize("provider", ["azure", "some-proxy", None])
+@pytest.mark.parametrize(
+    "raw_model",
+    [
+        "gpt-oss-120b", "openai/gpt-oss-120b", "deepseek-v3.2", "deepseek-v4-pro", "deepseek-chat", "kimi-k2-thinking",
+        "command-r", "mistral-large-latest", "gemma-3-27b-it",
+    ],
+)  # fmt: skip
+def test_an_open_weight_model_never_has_another_hosts_price(
+    provider: str | None, raw_model: str, catalogue_book: Any
+) -> None:
+    assert catalogue_book.resolver(provider, raw_model).reason == "unresolved_model"
+
+
+@pytest.mark.parametrize(
+    ("raw_model", "found"),
+    [
+        ("groq/openai/gpt-oss-120b", ("groq", "openai/gpt-oss-120b")),
+        ("deepseek/deepseek-chat", ("deepseek", "deepseek-chat")),
+        ("mistral/mistral-large-latest", ("mistral", "mistral-large")),
+    ],
+)
+def test_it_has_that_of_the_host_that_its_id_names(raw_model: str, found: tuple[str, str], catalogue_book: Any) -> None:
+    resolution = catalogue_book.resolver(None, raw_model)
+    assert (resolution.price_provider, resolution.model, resolution.borrowed) == (*found, False)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +143,9 @@ def test_a_vendors_schedule_is_not_the_resellers(catalogue_book: Any) -> None:
         ("gpt-4o", ("openai", "gpt-4o")),
         ("claude-sonnet-4-5", ("anthropic", "claude-sonnet-4-5")),
         ("gemini-2.5-pro", ("google", "gemini-2.5-pro")),
-        ("deepseek-chat", ("deepseek", "deepseek-chat")),
+        ("text-embedding-3-small", ("openai", "text-embedding-3-small")),
+        ("text-embedding-ada-002", ("openai", "text-embedding-ada-002")),
+        ("voyage-3", ("voyageai", "voyage-3")),
         (f"us.{AWS_SONNET}", ("aws", AWS_SONNET)),
         ("azure/gpt-4o", ("openai", "gpt-4o")),
         ("anthropic/claude-sonnet-4-5", ("anthropic", "claude-sonnet-4-5")),

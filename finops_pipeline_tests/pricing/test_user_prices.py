@@ -43,6 +43,28 @@ def test_every_column(tmp_path: Path) -> None:
     assert row["valid_to"] == dt.datetime(2026, 1, 31, 16, tzinfo=dt.UTC)
 
 
+@pytest.mark.parametrize(
+    ("written_as", "provider"),
+    [
+        ("OpenAI", "openai"),
+        ("bedrock", "aws"),
+        ("Vertex_AI", "google"),
+        ("azure_ai", "azure"),
+        ("our-vllm", "our-vllm"),
+        ("", None),
+    ],
+)
+def test_a_provider_is_called_as_in_the_logs(written_as: str, provider: str | None, tmp_path: Path) -> None:
+    path = written(tmp_path, f"provider,model,meter,unit_price\n{written_as},m,input,1\n")
+    assert read_user_prices(path)["provider"].to_list() == [provider]
+
+
+@pytest.mark.parametrize("scope", ["global", "in-region", "geo:us", "geo:us-gov", "geo:apac"])
+def test_region_scopes_are_those_of_usage(scope: str, tmp_path: Path) -> None:
+    path = written(tmp_path, f"provider,model,meter,unit_price,region_scope\naws,m,input,1,{scope}\n")
+    assert read_user_prices(path)["region_scope"].to_list() == [scope]
+
+
 def test_a_file_of_a_header_alone_has_no_rows(tmp_path: Path) -> None:
     assert read_user_prices(written(tmp_path, "provider,model,meter,unit_price\n")).is_empty()
 
@@ -64,6 +86,15 @@ def test_a_file_of_a_header_alone_has_no_rows(tmp_path: Path) -> None:
         ("tier", "Batch", "one of standard, batch"),
         ("ctx_gt", "-1", "a whole number of input tokens"),
         ("ctx_le", "200k", "a whole number of input tokens"),
+        ("ctx_le", "1000000000001", "up to 1000000000000"),
+        ("ctx_gt", "99999999999999999999", "up to 1000000000000"),
+        ("region_scope", "us", "global, in-region, a geography such as geo:eu"),
+        ("region_scope", "geo:europe", "global, in-region, a geography such as geo:eu"),
+        ("region_scope", "GLOBAL", "global, in-region, a geography such as geo:eu"),
+        ("valid_from", "2026-W01", "a UTC day such as 2026-01-31"),
+        ("valid_from", "20260131", "a UTC day such as 2026-01-31"),
+        ("valid_from", "0001-01-01T00:00+14:00", "a UTC day such as 2026-01-31"),
+        ("valid_to", "9999-12-31T23:00-14:00", "a UTC day such as 2026-01-31"),
         ("valid_from", "31.01.2026", "a UTC day such as 2026-01-31"),
         ("valid_to", "soon", "a UTC day such as 2026-01-31"),
         ("currency", "EUR", "expected USD"),

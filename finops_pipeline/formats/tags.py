@@ -1,0 +1,57 @@
+"""Labels of calls as logs write them, to the ``tags`` column: a list of keys and values."""
+
+import msgspec
+import polars as pl
+
+from finops_pipeline.schemas import TAGS
+
+
+def tags_of_texts(texts: pl.Expr) -> pl.Expr:
+    """Tags from lists of texts ``key:value``; a text without a colon is a key without a value."""
+    key = pl.element().str.extract(r"^([^:]+):")
+    return texts.list.eval(
+        pl.struct(
+            pl.coalesce(key, pl.element()).alias("key"),
+            pl.element().str.extract(r"(?s)^[^:]+:(.*)$").alias("value"),
+        )
+    )
+
+
+def tags_of_json(text: pl.Expr) -> pl.Expr:
+    """Tags from JSON texts; null where they are none of these.
+
+    An object ``{key: value}``, a list of ``{"key": …, "value": …}``, or a list of texts ``key:value``. Values that
+    are no texts are kept as JSON.
+    """
+    return text.map_batches(_read, return_dtype=TAGS)
+
+
+def _read(texts: pl.Series) -> pl.Series:
+    """Each distinct text once: Polars has no type for objects whose keys are not known."""
+    distinct = texts.drop_nulls().unique()
+    tags = pl.Series("tags", [_tags(text) for text in distinct], dtype=TAGS, strict=True)
+    known = pl.DataFrame({"text": distinct, "tags": tags})
+    return pl.DataFrame({"text": texts}).join(known, on="text", how="left", maintain_order="left").get_column("tags")
+
+
+def _tags(text: str) -> list[dict[str, str | None]] | None:
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    if isinstance(value, dict):
+        return [{"key": key, "value": _text(part)} for key, part in value.items()]
+    return [_tag(part) for part in value] if isinstance(value, list) else None
+
+
+def _tag(part: object) -> dict[str, str | None]:
+    if isinstance(part, dict) and "key" in part:
+        return {"key": _text(part["key"]), "value": _text(part.get("value"))}
+    text = _text(part)
+    if isinstance(part, str) and (split := part.partition(":"))[0] and split[1]:
+        return {"key": split[0], "value": split[2]}
+    return {"key": text, "value": None}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) or value is None else msgspec.json.encode(value).decode()
