@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from finops_pipeline.days import days_between
 from finops_pipeline.errors import LakeError
 from finops_pipeline.lake import Lake
 from finops_pipeline.schemas import DAILY_COSTS, TOKEN_CLASSES, TOTAL
-from finops_pipeline.schemas.daily_costs import DIMENSIONS
+from finops_pipeline.schemas.daily_costs import DIMENSIONS, ROLLUP_KEYS
 
 BREAKDOWN_DIMENSIONS = (*DIMENSIONS, "day", "month")
 """What a breakdown can be by. ``date`` is another name of ``day``."""
@@ -25,29 +26,35 @@ _ROLLED_UP_TOKENS = (*TOKEN_CLASSES, "reasoning_tokens")
 def daily_costs(priced: pl.LazyFrame) -> pl.LazyFrame:
     """Calls of one day, as ``priced_usage`` has them, summed by dimension to the ``daily_costs`` contract.
 
-    A call without a price counts in requests and tokens and in the unpriced columns, and adds nothing to the costs;
-    unknown token counts add nothing. Where a model does not resolve, its raw id stands in its place.
+    A call without a price counts in requests and tokens and in the unpriced columns, under the reason that it has
+    none, and adds nothing to the costs. Token counts that are unknown add nothing, nor do those that contradict
+    themselves (``invalid_usage``): one broken line could outweigh a month. Where a model does not resolve, its raw id
+    stands in its place.
     """
     calls = pl.col("request_count")
+    believed = pl.col("price_reason").ne_missing(pl.lit("invalid_usage"))
     tokens = pl.sum_horizontal(pl.col(c).fill_null(0) for c in TOKEN_CLASSES)
     failed = pl.col("status") == "error"
     unpriced = pl.col("price_status") == "unpriced"
     rolled_up = (
-        priced.with_columns(pl.coalesce("model", "raw_model").alias("model"))
-        .group_by(DIMENSIONS)
+        priced.with_columns(
+            pl.coalesce("model", "raw_model").alias("model"),
+            pl.when(unpriced).then(pl.col("price_reason")).alias("unpriced_reason"),
+        )
+        .group_by(ROLLUP_KEYS)
         .agg(
             calls.sum().alias("requests"),
             calls.filter(failed).sum().alias("errors"),
-            *(pl.col(c).sum() for c in _ROLLED_UP_TOKENS),
+            *(pl.col(c).filter(believed).sum() for c in _ROLLED_UP_TOKENS),
             *(pl.col(c).sum().cast(TOTAL) for c in ("list_cost", "contracted_cost", "cost")),
             pl.when(pl.col("reported_cost").count() > 0)
             .then(pl.col("reported_cost").sum().cast(TOTAL))
             .alias("reported_cost"),
             calls.filter(unpriced).sum().alias("unpriced_requests"),
-            tokens.filter(unpriced).sum().alias("unpriced_tokens"),
+            tokens.filter(unpriced & believed).sum().alias("unpriced_tokens"),
         )
     )
-    return DAILY_COSTS.conform(rolled_up).sort(DIMENSIONS, nulls_last=True)
+    return DAILY_COSTS.conform(rolled_up).sort(ROLLUP_KEYS, nulls_last=True)
 
 
 def breakdown(costs: pl.LazyFrame, by: Sequence[str], *, period: tuple[dt.date, dt.date] | None = None) -> pl.LazyFrame:
@@ -100,7 +107,7 @@ def breakdown_of(lake: Lake, first_day: dt.date, last_day: dt.date, by: Sequence
     if first_day > last_day:
         raise ValueError(f"the first day {first_day} lies after the last {last_day}")
     dimensions(by)
-    costs = lake.scan(DAILY_COSTS, date=_days(first_day, last_day))
+    costs = lake.scan(DAILY_COSTS, date=days_between(first_day, last_day))
     try:
         return breakdown(costs, by, period=(first_day, last_day)).collect()
     except (pl.exceptions.ComputeError, OSError) as error:
@@ -126,7 +133,7 @@ def gaps(lake: Lake, first_day: dt.date, last_day: dt.date) -> Gaps:
     Raises:
         LakeError: the lake cannot be read.
     """
-    stamps = {day: lake.stamp(DAILY_COSTS, date=day) for day in _days(first_day, last_day)}
+    stamps = {day: lake.stamp(DAILY_COSTS, date=day) for day in days_between(first_day, last_day)}
     lacking = {day: stamp.notes.get("missing_sources") for day, stamp in stamps.items() if stamp is not None}
     return Gaps(
         missing=tuple(day for day, stamp in stamps.items() if stamp is None),
@@ -148,9 +155,5 @@ def dimensions(by: Sequence[str]) -> list[str]:
 
 
 def _calendar(first: dt.date, last: dt.date) -> pl.LazyFrame:
-    days = pl.LazyFrame({"day": _days(first, last)}, schema={"day": pl.Date})
+    days = pl.LazyFrame({"day": days_between(first, last)}, schema={"day": pl.Date})
     return days.with_columns(pl.col("day").dt.strftime("%Y-%m").alias("month"))
-
-
-def _days(first: dt.date, last: dt.date) -> list[dt.date]:
-    return [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]

@@ -50,7 +50,7 @@ def call(**columns: Any) -> dict[str, Any]:
 
 def unpriced(**columns: Any) -> dict[str, Any]:
     costs = dict.fromkeys(("list_cost", "contracted_cost", "cost"))
-    return call(price_status="unpriced", price_reason="unresolved_model", **{**costs, **columns})
+    return call(**{"price_status": "unpriced", "price_reason": "unresolved_model", **costs, **columns})
 
 
 def priced_usage(*calls: dict[str, Any]) -> pl.LazyFrame:
@@ -91,10 +91,34 @@ def test_a_model_that_does_not_resolve_shows_its_raw_id() -> None:
 
 
 def test_a_call_without_a_price_adds_nothing_to_cost_and_is_counted() -> None:
-    (row,) = rolled_up(call(), unpriced(request_count=3, input_tokens=70, output_tokens=None, cache_read_tokens=7))
-    assert row["cost"] == Decimal("0.01")
-    assert row["requests"] == 4
+    row, priced = rolled_up(call(), unpriced(request_count=3, input_tokens=70, output_tokens=None, cache_read_tokens=7))
+    assert (priced["cost"], priced["requests"], priced["unpriced_requests"]) == (Decimal("0.01"), 1, 0)
+    assert (row["cost"], row["requests"]) == (Decimal(0), 3)
     assert (row["unpriced_requests"], row["unpriced_tokens"]) == (3, 77)
+
+
+def test_calls_without_a_price_stand_apart_by_their_reason() -> None:
+    rows = rolled_up(
+        call(),
+        unpriced(),
+        unpriced(request_count=2),
+        unpriced(price_reason="unknown_tier"),
+        call(price_reason="unknown_tier"),  # charged as reported; why our own price is unknown is no matter here
+    )
+    assert [(r["unpriced_reason"], r["requests"], r["unpriced_requests"], r["cost"]) for r in rows] == [
+        ("unknown_tier", 1, 1, Decimal(0)),
+        ("unresolved_model", 3, 3, Decimal(0)),
+        (None, 2, 0, Decimal("0.02")),
+    ]
+
+
+def test_tokens_that_contradict_themselves_count_for_nothing_and_their_calls_count() -> None:
+    hostile = unpriced(price_reason="invalid_usage", input_tokens=10**12, reasoning_tokens=10**12, request_count=2)
+    rows = rolled_up(call(), hostile, unpriced())
+    assert sum(r["requests"] for r in rows) == 4
+    assert sum(r["unpriced_requests"] for r in rows) == 3
+    assert sum(r["unpriced_tokens"] for r in rows) == 110
+    assert sum(r["input_tokens"] + r["output_tokens"] + r["reasoning_tokens"] for r in rows) == 220
 
 
 def test_a_free_call_is_no_unpriced_one() -> None:

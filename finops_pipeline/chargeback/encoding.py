@@ -12,11 +12,16 @@ from typing import Any
 
 import polars as pl
 
-from finops_pipeline.chargeback.statement import Completeness, PreviousMonth, Statement
+from finops_pipeline.chargeback.completeness import Completeness
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement
 from finops_pipeline.schemas import TOTAL
 
-_NOT_CONTENT = ("made_at", "replaces")
-"""When it was made and which revision went before change with every run; what the statement says does not."""
+CONTENT = ("month", "currency", "days", "completeness", "owners")
+"""What, with the lines, the statement charges and says of its completeness.
+
+The rest is provenance: when it was made, what was read for it, which prices were looked up, what the month before came
+to. A revision keeps that of its making; that it would be another today is no reason to charge again.
+"""
 
 
 def encode(statement: Statement) -> dict[str, Any]:
@@ -30,6 +35,8 @@ def encode(statement: Statement) -> dict[str, Any]:
             "expected_days": [day.isoformat() for day in completeness.expected_days],
             "missing_days": [day.isoformat() for day in completeness.missing_days],
             "partial_days": [[day.isoformat(), list(sources)] for day, sources in completeness.partial_days],
+            "stale_days": [day.isoformat() for day in completeness.stale_days],
+            "unfinished_days": [day.isoformat() for day in completeness.unfinished_days],
             "sources": list(completeness.sources),
         },
         "outcomes": dict(statement.outcomes),
@@ -45,11 +52,12 @@ def encode(statement: Statement) -> dict[str, Any]:
         },
         "replaces": _text(statement.replaces),
         "currency": statement.currency,
+        "owners": dict(statement.owners),
     }
 
 
 def decode(content: Mapping[str, Any], *, revision: int, lines: pl.DataFrame) -> Statement:
-    """The statement that ``encode`` was given."""
+    """The statement that ``encode`` was given; what an older version did not write yet is empty."""
     completeness, previous = content["completeness"], content["previous"]
     days = [(dt.date.fromisoformat(day), _amount(cost)) for day, cost in content["days"]]
     return Statement(
@@ -64,6 +72,8 @@ def decode(content: Mapping[str, Any], *, revision: int, lines: pl.DataFrame) ->
             partial_days=tuple(
                 (dt.date.fromisoformat(day), tuple(sources)) for day, sources in completeness["partial_days"]
             ),
+            stale_days=tuple(map(dt.date.fromisoformat, completeness.get("stale_days", ()))),
+            unfinished_days=tuple(map(dt.date.fromisoformat, completeness.get("unfinished_days", ()))),
             sources=tuple(completeness["sources"]),
         ),
         outcomes=dict(content["outcomes"]),
@@ -79,12 +89,14 @@ def decode(content: Mapping[str, Any], *, revision: int, lines: pl.DataFrame) ->
         ),
         replaces=_amount(content["replaces"]),
         currency=content["currency"],
+        owners=dict(content.get("owners", {})),
     )
 
 
 def content_digest(statement: Statement) -> str:
-    """SHA-256 over what the statement says: equal digests are the same statement, whenever and however often made."""
-    said = {name: value for name, value in encode(statement).items() if name not in _NOT_CONTENT}
+    """SHA-256 over lines and ``CONTENT``: equal digests charge the same, whenever, however often and from what made."""
+    encoded = encode(statement)
+    said = {name: encoded[name] for name in CONTENT}
     lines = [[str(value) if isinstance(value, Decimal) else value for value in row] for row in statement.lines.rows()]
     canonical = json.dumps([said, statement.lines.columns, lines], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

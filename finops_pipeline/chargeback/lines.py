@@ -1,22 +1,22 @@
 """The lines of a month's statement: who is charged what, rounded to cents once. Pure; nothing here reads or writes."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 import polars as pl
 
-from finops_pipeline.config.model import Team
 from finops_pipeline.money import largest_remainder, to_cents
 from finops_pipeline.schemas import AMOUNT, CHARGEBACK, TOKEN_CLASSES, TOTAL
 
 USAGE_LINE = "usage"
 UNALLOCATED_LINE = "unallocated"
 
-_KEYS = ("team", "cost_center", "project", "service", "model")
+_KEYS = ("team", "cost_center", "project", "service", "model", "unpriced_reason")
 
 
-def statement_lines(costs: pl.LazyFrame, teams: Mapping[str, Team], currency: str = "USD") -> pl.DataFrame:
+def statement_lines(costs: pl.LazyFrame, currency: str = "USD") -> pl.DataFrame:
     """One line a team, cost centre, project, service and model, in whole cents that add up to the total.
+
+    Calls without a price have a line of their own for each reason, with an amount of nothing.
 
     The total is the exact sum of all costs, half-even to the cent. It is shared out over the teams, and each team's
     amount over its lines, by largest remainder: every amount is within a cent of its exact cost, a line that cost
@@ -24,13 +24,12 @@ def statement_lines(costs: pl.LazyFrame, teams: Mapping[str, Team], currency: st
 
     Args:
         costs: ``daily_costs`` rows, of all days of the month.
-        teams: The teams of the config. Where rating left a team without a cost centre, theirs is charged.
         currency: ISO 4217 code that the costs are in.
 
     Returns:
         ``chargeback`` rows: teams by amount, the unallocated last; within a team by amount, then by name.
     """
-    exact = _exact_lines(costs, teams)
+    exact = _exact_lines(costs)
     by_team = exact.group_by("team", maintain_order=True).agg(pl.col("exact_cost").sum())
     team_costs = by_team.get_column("exact_cost").to_list()
     team_amounts = largest_remainder(team_costs, to_cents(sum(team_costs, Decimal(0))))
@@ -54,13 +53,10 @@ def statement_lines(costs: pl.LazyFrame, teams: Mapping[str, Team], currency: st
     return CHARGEBACK.check(by_amount.select(CHARGEBACK.names))
 
 
-def _exact_lines(costs: pl.LazyFrame, teams: Mapping[str, Team]) -> pl.DataFrame:
+def _exact_lines(costs: pl.LazyFrame) -> pl.DataFrame:
     """The lines before rounding, ordered by name: equal remainders are served in this order."""
-    cost_centers = {name: team.cost_center for name, team in teams.items()}
-    of_config = pl.col("team").replace_strict(cost_centers, default=None, return_dtype=pl.String)
     return (
-        costs.with_columns(cost_center=pl.coalesce("cost_center", of_config))
-        .group_by(_KEYS)
+        costs.group_by(_KEYS)
         .agg(
             pl.col("requests").sum(),
             pl.sum_horizontal(TOKEN_CLASSES).sum().alias("tokens"),

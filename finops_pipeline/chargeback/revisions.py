@@ -5,14 +5,23 @@ file is what a crash left behind; it belongs to nobody, and the next run writes 
 numbers have no gaps.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
+import time
+from collections.abc import Iterator
 
 from finops_pipeline.chargeback.encoding import content_digest, decode, encode
-from finops_pipeline.chargeback.statement import PreviousMonth, Statement, days_of
-from finops_pipeline.errors import LakeError
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement
+from finops_pipeline.days import days_of
+from finops_pipeline.errors import LakeError, LeaseHeldError
 from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.schemas import CHARGEBACK
+
+LEASE_PATIENCE = dt.timedelta(seconds=10)
+"""How long two runs of one month's end wait for each other. Publishing writes one small file."""
+
+LEASE_PAUSE = dt.timedelta(milliseconds=50)
 
 
 def latest_revision(lake: Lake, month: str) -> int | None:
@@ -20,20 +29,19 @@ def latest_revision(lake: Lake, month: str) -> int | None:
     return max((int(keys["revision"]) for keys in lake.partitions(CHARGEBACK, month=month)), default=None)
 
 
-def publish(lake: Lake, draft: Statement, *, run: str, input_digest: str | None = None) -> tuple[int, bool]:
-    """Keep ``draft`` as the month's next revision, unless the latest one says the same.
+def publish(lake: Lake, draft: Statement, *, run: str) -> tuple[int, bool]:
+    """Keep ``draft`` as the month's next revision, unless the latest one charges and says the same.
 
     Args:
         lake: Where the revisions are.
         draft: A statement that is not published; its own ``revision`` and ``replaces`` are not looked at.
         run: The run that made it.
-        input_digest: Digest of what it was made from, for the unchanged check; the content's own digest by default.
 
     Returns:
         The revision that says what the draft says, and whether it is new.
 
     Raises:
-        LeaseHeldError: another live run is publishing the same month.
+        LeaseHeldError: another live run is publishing the same month, and has not ended within ``LEASE_PATIENCE``.
     """
     digest = content_digest(draft)
     while True:
@@ -42,15 +50,40 @@ def publish(lake: Lake, draft: Statement, *, run: str, input_digest: str | None 
         if published is not None and content_digest(published) == digest:
             return published.revision, False
         revision = 1 if latest is None else latest + 1
-        with lake.lease(CHARGEBACK, month=draft.month, revision=revision):
+        with _patient_lease(lake, draft.month, revision):
             if lake.path(CHARGEBACK, month=draft.month, revision=revision).exists():
                 continue  # another run was faster: its statement may say the same
             next_statement = dataclasses.replace(
                 draft, revision=revision, replaces=None if published is None else published.total
             )
-            stamp = Stamp(CHARGEBACK.version, input_digest or digest, run, {"statement": encode(next_statement)})
+            stamp = Stamp(CHARGEBACK.version, digest, run, {"statement": encode(next_statement)})
             lake.write(CHARGEBACK, next_statement.lines, stamp, month=draft.month, revision=revision)
             return revision, True
+
+
+@contextlib.contextmanager
+def _patient_lease(lake: Lake, month: str, revision: int) -> Iterator[None]:
+    """The lease of a revision, once whoever holds it has finished: that takes them well below a second."""
+    give_up = time.monotonic() + LEASE_PATIENCE.total_seconds()
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(lake.lease(CHARGEBACK, month=month, revision=revision))
+                break
+            except LeaseHeldError:
+                if time.monotonic() >= give_up:
+                    raise
+            time.sleep(LEASE_PAUSE.total_seconds())
+        yield
+
+
+def published_digest(lake: Lake, month: str, revision: int) -> str:
+    """Digest of a revision's content as it was when published, whatever later versions count as content.
+
+    Raises:
+        LakeError: there is no such statement.
+    """
+    return _find(lake, month, revision)[1].input_digest
 
 
 def load_statement(lake: Lake, month: str, revision: int | None = None) -> Statement:
@@ -59,13 +92,7 @@ def load_statement(lake: Lake, month: str, revision: int | None = None) -> State
     Raises:
         LakeError: there is no such statement.
     """
-    wanted = latest_revision(lake, month) if revision is None else revision
-    stamp = None if wanted is None else lake.stamp(CHARGEBACK, month=month, revision=wanted)
-    if wanted is None or stamp is None:
-        which = f"statement of {month}" if revision is None else f"revision {revision} of the statement of {month}"
-        raise LakeError(
-            f"{lake.folder(CHARGEBACK, month=month)}: there is no {which}. Make it with: finops run --month {month}"
-        )
+    wanted, stamp = _find(lake, month, latest_revision(lake, month) if revision is None else revision)
     lines = lake.scan(CHARGEBACK, month=month, revision=wanted).select(CHARGEBACK.names).collect()
     content = stamp.notes.get("statement")
     if not isinstance(content, dict):
@@ -86,3 +113,13 @@ def previous_month(lake: Lake, month: str) -> PreviousMonth | None:
         by_team={total.team: total.amount for total in statement.team_totals if total.amount},
         incomplete=statement.incomplete,
     )
+
+
+def _find(lake: Lake, month: str, revision: int | None) -> tuple[int, Stamp]:
+    stamp = None if revision is None else lake.stamp(CHARGEBACK, month=month, revision=revision)
+    if revision is None or stamp is None:
+        which = f"statement of {month}" if revision is None else f"revision {revision} of the statement of {month}"
+        raise LakeError(
+            f"{lake.folder(CHARGEBACK, month=month)}: there is no {which}. Make it with: finops run --month {month}"
+        )
+    return revision, stamp

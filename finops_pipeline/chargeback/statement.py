@@ -3,42 +3,22 @@
 Pure: how a statement is kept is in ``revisions``, how it looks in ``reports``.
 """
 
-import calendar
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
 import polars as pl
 
+from finops_pipeline.chargeback.completeness import Completeness
 from finops_pipeline.chargeback.lines import statement_lines
 from finops_pipeline.config.model import Team
+from finops_pipeline.days import days_of
 from finops_pipeline.schemas import TOTAL
 
 DRAFT = 0
 """The revision of a statement that is not published."""
-
-
-@dataclass(frozen=True)
-class Completeness:
-    """What the month should hold, and what it lacks.
-
-    Attributes:
-        expected_days: Days that the month should have: all of it, from the config's start date on.
-        missing_days: Days among them without any costs: not run yet, or failed.
-        partial_days: Days that went on without some sources, with the names of these.
-        sources: The sources of the config.
-    """
-
-    expected_days: tuple[dt.date, ...]
-    missing_days: tuple[dt.date, ...]
-    partial_days: tuple[tuple[dt.date, tuple[str, ...]], ...]
-    sources: tuple[str, ...]
-
-    @property
-    def complete(self) -> bool:
-        return not self.missing_days and not self.partial_days
 
 
 @dataclass(frozen=True)
@@ -64,8 +44,10 @@ class TeamTotal:
 
     Attributes:
         cost_centers: Amount of each cost centre; None where there is none.
-        share: Part of the statement's total; None where the total is zero.
+        share: Part of the statement's total; None where the total is zero, or the team's calls have no price.
         change: Against the previous month; None where that is unknown.
+        unpriced: No call has a price, but for free ones: what the team owes is unknown, and nothing is charged.
+        owner: Who answers for the team's spend; None where the config names nobody.
     """
 
     team: str | None
@@ -75,15 +57,25 @@ class TeamTotal:
     change: Decimal | None
     requests: int
     tokens: int
+    unpriced: bool = False
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
-class UnpricedModel:
-    """A model that some calls have no price for; ``teams`` are those that called it (None: unallocated)."""
+class UnpricedCalls:
+    """The calls that have no price for one reason.
 
-    model: str | None
+    Attributes:
+        reason: One of ``PRICE_REASONS``; None where it was not kept.
+        tokens: As far as they are known.
+        models: Models called, by these tokens; None where no model is named.
+        teams: Teams that called, by name; None is the unallocated.
+    """
+
+    reason: str | None
     requests: int
     tokens: int
+    models: tuple[str | None, ...]
     teams: tuple[str | None, ...]
 
 
@@ -102,6 +94,7 @@ class Statement:
         book_versions: Price books that priced the month.
         previous: The month before; None where it has no statement.
         replaces: Total of the revision before; None on the first.
+        owners: Who answers for a team's spend, of the teams charged.
     """
 
     month: str
@@ -116,10 +109,12 @@ class Statement:
     previous: PreviousMonth | None
     replaces: Decimal | None
     currency: str
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def first_day(self) -> dt.date:
-        return days_of(self.month)[0]
+        """The first day that is covered: of the month, or the config's start date within it."""
+        return next(iter(self.completeness.expected_days), days_of(self.month)[0])
 
     @property
     def last_day(self) -> dt.date:
@@ -127,7 +122,7 @@ class Statement:
 
     @property
     def incomplete(self) -> bool:
-        """Whether days or sources are missing."""
+        """Whether days or sources are missing, or costs are not those of the whole day's logs."""
         return not self.completeness.complete
 
     @cached_property
@@ -195,32 +190,37 @@ class Statement:
             .sort("amount", "cost_center", descending=[True, False], nulls_last=True)
         )
         amount = sum(lines.get_column("amount"), Decimal("0.00"))
+        unpriced = bool(lines.select(without_price()).item())
         before = None if self.previous is None else self.previous.by_team.get(team, Decimal("0.00"))
         return TeamTotal(
             team=team,
             amount=amount,
             cost_centers=tuple(by_cost_center.iter_rows()),
-            share=ratio(amount, self.total),
-            change=None if before is None else amount - before,
+            share=None if unpriced else ratio(amount, self.total),
+            change=None if before is None or (unpriced and not before) else amount - before,
             requests=int(lines.get_column("requests").sum()),
             tokens=int(lines.get_column("tokens").sum()),
+            unpriced=unpriced,
+            owner=self.owners.get(team),
         )
 
     @cached_property
-    def unpriced_models(self) -> tuple[UnpricedModel, ...]:
-        """Models that some calls have no price for, by their unpriced tokens."""
-        models = (
+    def unpriced_calls(self) -> tuple[UnpricedCalls, ...]:
+        """Calls without a price by reason, those with the most tokens first."""
+        sums = [pl.col("unpriced_requests").sum(), pl.col("unpriced_tokens").sum()]
+        largest = [True, True, False]
+        by_reason = (
             self.lines.filter(pl.col("unpriced_requests") > 0)
-            .group_by("model")
-            .agg(
-                pl.col("unpriced_requests").sum(),
-                pl.col("unpriced_tokens").sum(),
-                pl.col("team").unique().sort(nulls_last=True).alias("teams"),
-            )
-            .sort("unpriced_tokens", "unpriced_requests", "model", descending=[True, True, False], nulls_last=True)
+            .group_by("unpriced_reason", "model")
+            .agg(*sums, pl.col("team").unique())
+            .sort("unpriced_tokens", "unpriced_requests", "model", descending=largest, nulls_last=True)
+            .group_by("unpriced_reason", maintain_order=True)
+            .agg(*sums, pl.col("model"), pl.col("team").explode().unique().sort(nulls_last=True))
+            .sort("unpriced_tokens", "unpriced_requests", "unpriced_reason", descending=largest, nulls_last=True)
         )
         return tuple(
-            UnpricedModel(model, calls, tokens, tuple(teams)) for model, calls, tokens, teams in models.iter_rows()
+            UnpricedCalls(reason, calls, tokens, tuple(models), tuple(teams))
+            for reason, calls, tokens, models, teams in by_reason.iter_rows()
         )
 
 
@@ -239,13 +239,17 @@ def draft_statement(
 ) -> Statement:
     """The statement of ``month`` from its ``daily_costs`` rows (with ``date``), not published yet.
 
+    Who is charged, and in which cost centre, is what these rows say; of ``teams`` it takes the owners' names.
+
     A month without any rows is a statement too: zero, with what was read and what is missing.
     """
+    lines = statement_lines(costs, currency)
+    charged = set(lines.get_column("team"))
     return Statement(
         month=month,
         revision=DRAFT,
         made_at=made_at,
-        lines=statement_lines(costs, teams, currency),
+        lines=lines,
         days=daily_totals(costs, completeness),
         completeness=completeness,
         outcomes=dict(outcomes),
@@ -254,6 +258,7 @@ def draft_statement(
         previous=previous,
         replaces=None,
         currency=currency,
+        owners={name: team.owner for name, team in sorted(teams.items()) if team.owner and name in charged},
     )
 
 
@@ -270,14 +275,9 @@ def daily_totals(costs: pl.LazyFrame, completeness: Completeness) -> pl.DataFram
     )
 
 
-def days_of(month: str) -> tuple[dt.date, ...]:
-    """The days of a month such as ``2026-10``.
-
-    Raises:
-        ValueError: ``month`` is not of that shape.
-    """
-    first = dt.datetime.strptime(month, "%Y-%m").replace(tzinfo=dt.UTC).date()
-    return tuple(first.replace(day=n + 1) for n in range(calendar.monthrange(first.year, first.month)[1]))
+def without_price() -> pl.Expr:
+    """Whether all there is to these lines is unknown: calls without a price, and no cost of any other."""
+    return (pl.col("unpriced_requests").sum() > 0) & (pl.col("exact_cost").sum() == 0)
 
 
 def ratio(part: Decimal, whole: Decimal) -> Decimal | None:

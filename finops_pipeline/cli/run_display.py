@@ -15,8 +15,8 @@ from finops_pipeline.cli.terminal import console
 from finops_pipeline.reports import numbers
 
 if TYPE_CHECKING:
-    from finops_pipeline.orchestration.runs import Progress as PartitionEnded
-    from finops_pipeline.orchestration.runs import RunReport, StatementMade
+    from finops_pipeline.orchestration.run_report import Progress as PartitionEnded
+    from finops_pipeline.orchestration.run_report import RunReport, StatementMade
 
 STATUSES = ("written", "unchanged", "failed", "skipped")
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from finops_pipeline.errors import LakeError
+from finops_pipeline.files import naming_the_lake
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 """A key is a file name in the ledger and in the outbox."""
@@ -56,7 +56,7 @@ class Ledger:
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Deliver alone: look, send and record are one step for all workers. The lock ends with its process."""
-        with _explained(self.folder):
+        with naming_the_lake(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             guard = (self.folder / ".guard").open("a")
         with guard:
@@ -69,7 +69,7 @@ class Ledger:
         Raises:
             LakeError: the ledger cannot be written.
         """
-        with _explained(self.path(key)):
+        with naming_the_lake(self.path(key)):
             try:
                 handle = os.open(self.path(key), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
             except FileExistsError:
@@ -79,14 +79,3 @@ class Ledger:
                 file.flush()
                 os.fsync(file.fileno())
         return True
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LakeError(
-            f"{path}: cannot be written ({error.strerror or error}). "
-            "Check `lake` in finops.yaml, the folder's permissions and the free space."
-        ) from error

@@ -8,14 +8,13 @@ the key before it sends.
 import copy
 import email.policy
 import hashlib
-import os
-import tempfile
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
 
 from finops_pipeline.delivery.ledger import Ledger, checked_key
 from finops_pipeline.errors import DeliveryError
+from finops_pipeline.files import write_atomically
 from finops_pipeline.lake import Lake
 
 
@@ -43,17 +42,7 @@ class Outbox:
     def send(self, message: EmailMessage, key: str) -> str:
         target = self.path(key)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, beside = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(message.as_bytes(policy=email.policy.SMTP))
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(beside).chmod(0o644)
-                Path(beside).replace(target)
-            finally:
-                Path(beside).unlink(missing_ok=True)
+            write_atomically(target, message.as_bytes(policy=email.policy.SMTP))
         except OSError as error:
             raise DeliveryError(
                 f"{target}: cannot be written ({error.strerror or error}). "

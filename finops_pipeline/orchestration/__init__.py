@@ -1,5 +1,6 @@
 """Dagster's side of the pipeline: partitions, assets, checks, jobs, schedules, sensors and the in-process runner.
 
-Dagster is imported here and in ``finops_pipeline.definitions``, nowhere else. What a partition is made of stands in
-``steps``, what days and months a run covers in ``periods`` and ``continuation``; those three know nothing of Dagster.
+Dagster is imported here and in ``finops_pipeline.definitions``, nowhere else. Six modules know nothing of it:
+``day_steps`` and ``month_steps`` (what a partition is made of), ``context`` (what these get and give), ``periods`` and
+``continuation`` (what a run covers), and ``run_report`` (what the runner is asked for and tells).
 """

@@ -1,8 +1,8 @@
 """The assets, built from the config: one ``usage`` asset a source, the daily tables, the month's end.
 
-Bodies are one call each: the loop over partitions stands in ``session``, what a partition is made of in ``steps`` and
-``month_steps``. Those two, and with them DuckDB, pyarrow and the templates, are imported with the first partition, so
-that Dagster's many short-lived processes load the code location quickly.
+Bodies are one call each: the loop over partitions stands in ``session``, what a partition is made of in ``day_steps``
+and ``month_steps``. Those two, and with them DuckDB, pyarrow and the templates, are imported with the first partition,
+so that Dagster's many short-lived processes load the code location quickly.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ import polars as pl
 
 from finops_pipeline.config.model import Config, Source
 from finops_pipeline.orchestration.accepted import accepting_betas
+from finops_pipeline.orchestration.context import StepContext, StepResult
 from finops_pipeline.orchestration.partitions import MAX_PARTITIONS_PER_RUN, daily, monthly
 from finops_pipeline.orchestration.session import RunOptions, Session, make_partitions
-from finops_pipeline.orchestration.step import StepContext, StepResult
 from finops_pipeline.schemas import CHARGEBACK, DAILY_COSTS, PRICED_USAGE, USAGE, Table
 
 PRICED = dg.AssetKey("priced_usage")
@@ -122,21 +122,21 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 
 def _mediate(context: StepContext, partition: str, *, source: str) -> StepResult:
-    from finops_pipeline.orchestration import steps
+    from finops_pipeline.orchestration import day_steps
 
-    return steps.mediate(context, partition, source=source)
+    return day_steps.mediate(context, partition, source=source)
 
 
 def _price(context: StepContext, partition: str) -> StepResult:
-    from finops_pipeline.orchestration import steps
+    from finops_pipeline.orchestration import day_steps
 
-    return steps.price(context, partition)
+    return day_steps.price(context, partition)
 
 
 def _roll_up(context: StepContext, partition: str) -> StepResult:
-    from finops_pipeline.orchestration import steps
+    from finops_pipeline.orchestration import day_steps
 
-    return steps.roll_up(context, partition)
+    return day_steps.roll_up(context, partition)
 
 
 def _charge_back(context: StepContext, partition: str) -> StepResult:

@@ -111,12 +111,13 @@ def _ingested(context: dg.AssetCheckExecutionContext, lake: "Lake", source: Sour
 
 
 def _token_counts(calls: pl.LazyFrame) -> tuple[int, int, int]:
-    """Tokens, and the tokens and calls that have no price."""
+    """Tokens, and the tokens and calls that have no price. Counts that contradict themselves are no tokens."""
+    believed = pl.col("price_reason").ne_missing(pl.lit("invalid_usage"))
     tokens = pl.sum_horizontal(TOKEN_CLASSES)
     without = pl.col("price_status") == "unpriced"
     counts = calls.select(
-        tokens.sum(),
-        tokens.filter(without).sum().alias("unpriced_tokens"),
+        tokens.filter(believed).sum(),
+        tokens.filter(without & believed).sum().alias("unpriced_tokens"),
         pl.col("request_count").filter(without).sum().alias("unpriced_calls"),
     )
     all_tokens, unpriced_tokens, unpriced_calls = counts.collect().row(0)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from finops_pipeline.orchestration.periods import ONE_DAY
+from finops_pipeline.days import ONE_DAY
 
 AssetDay: TypeAlias = tuple[str, dt.date]
 

@@ -4,24 +4,25 @@ What a statement says, how it looks and how mail leaves stand in ``chargeback``,
 """
 
 import datetime as dt
-import os
-import tempfile
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from finops_pipeline.chargeback.encoding import content_digest
-from finops_pipeline.chargeback.revisions import load_statement, previous_month, publish
-from finops_pipeline.chargeback.statement import Completeness, days_of, draft_statement
+from finops_pipeline.allocation import ownership_digest
+from finops_pipeline.chargeback.completeness import Completeness, DayFiles, completeness_of, files_of
+from finops_pipeline.chargeback.revisions import load_statement, previous_month, publish, published_digest
+from finops_pipeline.chargeback.statement import draft_statement
+from finops_pipeline.days import days_of, when
 from finops_pipeline.delivery.ledger import delivery_key
 from finops_pipeline.delivery.outbox import Outbox, deliver
-from finops_pipeline.errors import LakeError
-from finops_pipeline.lake import Lake, Stamp
-from finops_pipeline.orchestration.periods import when
-from finops_pipeline.orchestration.step import Fact, StepContext, StepResult
+from finops_pipeline.files import naming_the_lake, write_atomically
+from finops_pipeline.lake import Lake
+from finops_pipeline.orchestration.context import Fact, StepContext, StepResult
+from finops_pipeline.orchestration.day_steps import still_charged
 from finops_pipeline.reports.mail import compose
 from finops_pipeline.reports.page import render_page
-from finops_pipeline.schemas import DAILY_COSTS, OUTCOMES, USAGE
+from finops_pipeline.schemas import DAILY_COSTS, OUTCOMES
 
 
 def charge_back(context: StepContext, month: str) -> StepResult:
@@ -30,23 +31,28 @@ def charge_back(context: StepContext, month: str) -> StepResult:
     Days that are missing do not keep it from being made: it says on its face what it lacks.
     """
     config, lake = context.config, context.lake
-    days = [day for day in days_of(month) if day >= config.start_date]
-    stamps = {day: lake.stamp(DAILY_COSTS, date=day) for day in days}
-    completeness = completeness_of(stamps, tuple(source.name for source in config.sources))
-    outcomes, lines = _ingested(lake, days, completeness.sources)
+    configured = [source.name for source in config.sources]
+    files = {day: files_of(lake, day) for day in days_of(month) if day >= config.start_date}
+    costs = {day: found.costs for day, found in files.items() if found.costs is not None}
+    completeness = completeness_of(files, configured)
+    outcomes, lines = _ingested(files.values())
     draft = draft_statement(
         month,
-        lake.scan(DAILY_COSTS, date=[day for day, stamp in stamps.items() if stamp]),
+        lake.scan(DAILY_COSTS, date=list(costs)),
         config.teams,
         completeness,
         outcomes=outcomes,
         lines_read=lines,
-        book_versions=sorted({str(stamp.notes["book_version"]) for stamp in stamps.values() if stamp}),
+        book_versions=sorted({str(stamp.notes["book_version"]) for stamp in costs.values()}),
         previous=previous_month(lake, month),
         made_at=context.now,
         currency=config.reports.currency,
     )
     revision, is_new = publish(lake, draft, run=context.run)
+    charged = {source for found in files.values() for source in found.priced_sources}
+    retired = sorted(charged - set(configured))
+    rules = ownership_digest(config.ownership, config.teams)
+    allocated_otherwise = [day for day, stamp in costs.items() if stamp.notes.get("ownership") != rules]
     return StepResult(
         is_new,
         {
@@ -55,30 +61,20 @@ def charge_back(context: StepContext, month: str) -> StepResult:
             "dagster/partition_row_count": draft.lines.height,
             "missing_days": [str(day) for day in completeness.missing_days],
         },
-        _shortcomings(completeness),
-    )
-
-
-def completeness_of(stamps: dict[dt.date, Stamp | None], sources: tuple[str, ...]) -> Completeness:
-    """What a month lacks, from its ``daily_costs``: days without them, and days that went on without a source."""
-    without = {day: stamp.notes.get("missing_sources", []) for day, stamp in stamps.items() if stamp is not None}
-    return Completeness(
-        expected_days=tuple(stamps),
-        missing_days=tuple(day for day, stamp in stamps.items() if stamp is None),
-        partial_days=tuple(
-            (day, tuple(str(name) for name in names))
-            for day, names in without.items()
-            if isinstance(names, list) and names
+        (
+            *_shortcomings(completeness),
+            *([still_charged(retired)] if retired else []),
+            *([_other_rules(allocated_otherwise)] if allocated_otherwise else []),
         ),
-        sources=sources,
     )
 
 
 def report(context: StepContext, month: str) -> StepResult:
     """``chargeback_reports``: the page of the month's latest statement."""
     statement = load_statement(context.lake, month)
+    digest = published_digest(context.lake, month, statement.revision)
     page = page_path(context.lake, month, statement.revision)
-    changed = _write_page(page, render_page(statement))
+    changed = _write_page(page, render_page(statement, digest))
     return StepResult(changed, {"revision": statement.revision, "page": page}, files=(page,) if changed else ())
 
 
@@ -87,7 +83,7 @@ def send(context: StepContext, month: str) -> StepResult:
     config, lake = context.config, context.lake
     statement = load_statement(lake, month)
     page = page_path(lake, month, statement.revision)
-    outbox, content = config.resolved(config.mail.path), content_digest(statement)
+    outbox, content = config.resolved(config.mail.path), published_digest(lake, month, statement.revision)
     mails: list[Path] = []
     for recipient in config.reports.recipients:
         key = delivery_key(month, statement.revision, recipient, content)
@@ -106,10 +102,9 @@ def page_path(lake: Lake, month: str, revision: int) -> Path:
     return lake.root / "reports" / f"month={month}" / f"revision={revision}" / "index.html"
 
 
-def _ingested(lake: Lake, days: list[dt.date], sources: tuple[str, ...]) -> tuple[dict[str, int], int]:
+def _ingested(days: Iterable[DayFiles]) -> tuple[dict[str, int], int]:
     """What became of the records of these days, by outcome, and the lines that were read."""
-    stamps = [lake.stamp(USAGE, source=source, date=day) for source in sources for day in days]
-    notes: list[dict[str, Any]] = [dict(stamp.notes) for stamp in stamps if stamp is not None]
+    notes: list[dict[str, Any]] = [dict(stamp.notes) for files in days for stamp in files.usage.values()]
     outcomes = Counter(dict.fromkeys(OUTCOMES, 0))
     for note in notes:
         outcomes.update(note["outcomes"])
@@ -117,34 +112,36 @@ def _ingested(lake: Lake, days: list[dt.date], sources: tuple[str, ...]) -> tupl
 
 
 def _write_page(page: Path, html: str) -> bool:
-    """Put ``html`` in place by one atomic step; False where it is there already."""
+    """Put ``html`` in place; False where it is there already."""
     content = html.encode()
-    try:
+    with naming_the_lake(page):
         if page.exists() and page.read_bytes() == content:
             return False
-        page.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=page.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                os.fsync(file.fileno())
-            Path(beside).chmod(0o644)
-            Path(beside).replace(page)
-        finally:
-            Path(beside).unlink(missing_ok=True)
-    except OSError as error:
-        raise LakeError(
-            f"{page}: cannot be written ({error.strerror or error}). "
-            "Check `lake` in finops.yaml, the folder's permissions and the free space."
-        ) from error
+        write_atomically(page, content)
     return True
 
 
 def _shortcomings(completeness: Completeness) -> tuple[str, ...]:
     """What the statement lacks, in sentences."""
-    found = []
-    if completeness.missing_days:
-        found.append(f"the statement lacks {when(str(day) for day in completeness.missing_days)}")
-    if completeness.partial_days:
-        found.append(f"{len(completeness.partial_days)} days went on without all sources")
-    return tuple(found)
+    partial = [day for day, _ in completeness.partial_days]
+    return tuple(
+        f"{sentence} {_spans(days)}"
+        for sentence, days in (
+            ("the statement lacks", completeness.missing_days),
+            ("the statement lacks a source on", partial),
+            ("the logs have changed since these days were priced, so run them again:", completeness.stale_days),
+            ("the statement has part of a day only, so run it again once it is over:", completeness.unfinished_days),
+        )
+        if days
+    )
+
+
+def _other_rules(days: Sequence[dt.date]) -> str:
+    return (
+        f"teams or ownership in finops.yaml have changed since the allocation of {_spans(days)}; to allocate as they "
+        f"say now: finops run --from {min(days)} --to {max(days)}"
+    )
+
+
+def _spans(days: Iterable[dt.date]) -> str:
+    return when(str(day) for day in days)

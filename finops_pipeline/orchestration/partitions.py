@@ -4,6 +4,7 @@ import dagster as dg
 
 from finops_pipeline.config.model import Config
 
+PARTITION = "dagster/partition"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 

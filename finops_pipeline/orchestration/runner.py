@@ -11,6 +11,7 @@ import dagster as dg
 
 from finops_pipeline.chargeback.revisions import load_statement
 from finops_pipeline.config.model import Config
+from finops_pipeline.days import days_between, month_of
 from finops_pipeline.errors import ConfigError
 from finops_pipeline.mediation.day import days_with_fresh_strays
 from finops_pipeline.orchestration.checks import NOTHING_QUARANTINED
@@ -20,8 +21,8 @@ from finops_pipeline.orchestration.history import history
 from finops_pipeline.orchestration.jobs import MONTH_END, NIGHTLY
 from finops_pipeline.orchestration.month_steps import page_path
 from finops_pipeline.orchestration.partitions import range_tags
-from finops_pipeline.orchestration.periods import closed_month, days_between, month_of, nightly_window
-from finops_pipeline.orchestration.runs import Progress, RunReport, RunRequest, StatementMade
+from finops_pipeline.orchestration.periods import closed_month, nightly_window
+from finops_pipeline.orchestration.run_report import Progress, RunReport, RunRequest, StatementMade
 from finops_pipeline.orchestration.session import Outcome, RunOptions, Session
 from finops_pipeline.orchestration.tally import Tally
 

@@ -3,15 +3,15 @@
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from finops_pipeline.days import MONTH_LENGTH, days_between, stretches
 from finops_pipeline.orchestration.continuation import AssetDay, Stretch, daily_upstream, runnable_stretches
 from finops_pipeline.orchestration.jobs import NIGHTLY
-from finops_pipeline.orchestration.partitions import RANGE_END, RANGE_START, range_tags
-from finops_pipeline.orchestration.periods import days_between, stretches
+from finops_pipeline.orchestration.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 from finops_pipeline.orchestration.session import Session
 from finops_pipeline.schemas import STRAYS
 
@@ -27,8 +27,8 @@ STRAYS_EVERY = 15 * 60
 def stray_sensor(session: Session) -> dg.SensorDefinition:
     """Run those days again to which the runs of other days have handed strays.
 
-    The run key is a digest of the strays: a day that fails is not run again before its strays change. Today's strays
-    wait until the day is over and has its nightly run.
+    The run key is a digest of the strays and the date: a day that fails is tried again once a day, and at once where
+    its strays change. Today's strays wait until the day is over and has its nightly run.
     """
 
     @dg.sensor(
@@ -44,7 +44,7 @@ def stray_sensor(session: Session) -> dg.SensorDefinition:
         waiting = [(source, day) for source, day in days_with_fresh_strays(session.config, lake) if day < today]
         for first, last in stretches(day for _, day in waiting):
             content = [_content(lake, source, day) for source, day in sorted(waiting) if first <= day <= last]
-            yield dg.RunRequest(run_key=f"strays-{_digest(content)}", tags=range_tags(first, last))
+            yield dg.RunRequest(run_key=f"strays-{today}-{_digest(content)}", tags=range_tags(first, last))
         if not waiting:
             yield dg.SkipReason("no day has strays waiting")
 
@@ -52,14 +52,15 @@ def stray_sensor(session: Session) -> dg.SensorDefinition:
 
 
 def completion_sensor(session: Session, job: "UnresolvedAssetJobDefinition") -> dg.SensorDefinition:
-    """After a run of the nightly ``job`` that failed in part, run what is below for the days that are complete.
+    """After a run of days that failed in part, run what is below for the days that are complete, with ``job``.
 
-    The in-process runner carries on by itself: its runs belong to no code location, so no sensor sees them.
+    Runs of every job are looked at: backfills and what is launched from the UI run as a job of Dagster's own, not as
+    the nightly one. The in-process runner carries on by itself: its runs belong to no code location, and no sensor
+    sees them.
     """
 
     @dg.run_failure_sensor(
         name="complete_days",
-        monitored_jobs=[job],
         request_job=job,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
@@ -89,12 +90,21 @@ def _content(lake: "Lake", source: str, day: dt.date) -> list[str]:
 
 
 def _left_over(session: Session, instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[Stretch]:
-    """The partitions of a failed run that it never came to, although their inputs are made."""
-    if RANGE_START not in run.tags:
+    """The partitions of a failed run that it never came to, although their inputs are made.
+
+    Inputs that were not to be made by this run are taken for made: a day that lacks them fails by itself. A run that
+    came to none of its assets is not repeated, for it might never come to any.
+    """
+    days = days_of_run(run.tags)
+    if not days:
         return []
-    days = days_between(dt.date.fromisoformat(run.tags[RANGE_START]), dt.date.fromisoformat(run.tags[RANGE_END]))
     upstream = daily_upstream((source.name for source in session.config.sources), allow_partial=_allows_partial(run))
     planned = {key.to_user_string() for key in run.asset_selection or ()} or set(upstream)
+    upstream = {
+        asset: tuple(name for name in inputs if name in planned)
+        for asset, inputs in upstream.items()
+        if asset in planned
+    }
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
     done: set[AssetDay] = {
         (record.asset_key.to_user_string(), dt.date.fromisoformat(record.partition_key))
@@ -103,9 +113,18 @@ def _left_over(session: Session, instance: dg.DagsterInstance, run: dg.DagsterRu
     }
     failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
     by_step = {dg.AssetKey.from_user_string(asset).to_python_identifier(): asset for asset in upstream}
-    tried = {asset for asset, _ in done} | {by_step.get(record.event_log_entry.step_key or "") for record in failed}
+    broken = {by_step[step] for record in failed if (step := record.event_log_entry.step_key) in by_step}
+    tried = broken | {asset for asset, _ in done}
     pending = {(asset, day) for asset in planned - tried for day in days}
-    return runnable_stretches(upstream, pending, done)
+    return runnable_stretches(upstream, pending, done) if tried else []
+
+
+def days_of_run(tags: Mapping[str, str]) -> list[dt.date]:
+    """The days that a run with these tags covers; none where its partitions are months, or where it has none."""
+    first, last = (tags.get(end, tags.get(PARTITION)) for end in (RANGE_START, RANGE_END))
+    if first is None or last is None or len(first) == MONTH_LENGTH:
+        return []
+    return days_between(dt.date.fromisoformat(first), dt.date.fromisoformat(last))
 
 
 def _allows_partial(run: dg.DagsterRun) -> bool:

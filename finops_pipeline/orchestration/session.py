@@ -1,6 +1,6 @@
 """What runs give to asset bodies, and the one loop over partition keys that every asset body calls.
 
-What a partition is made of stands in ``steps``; which partitions there are, in ``partitions``.
+What a partition is made of stands in ``day_steps`` and ``month_steps``; which partitions there are, in ``partitions``.
 """
 
 import datetime as dt
@@ -12,7 +12,7 @@ import dagster as dg
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import FinopsError, PartitionsFailedError
-from finops_pipeline.orchestration.step import StepContext, StepResult
+from finops_pipeline.orchestration.context import StepContext, StepResult
 
 if TYPE_CHECKING:
     from finops_pipeline.lake import Lake

@@ -3,8 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 
-from finops_pipeline.orchestration.periods import when
-from finops_pipeline.orchestration.runs import Progress, RunReport, StatementMade, Status
+from finops_pipeline.days import when
+from finops_pipeline.orchestration.run_report import Progress, RunReport, StatementMade, Status
 from finops_pipeline.orchestration.session import Outcome, reason
 
 Told = tuple[str, str, str]

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Literal
 
+from finops_pipeline.chargeback.completeness import Completeness
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.reports import numbers
 
 BarState = Literal["known", "partial", "missing"]
+"""``partial``: the day lacks something; its title says what."""
 
 _TOP = Decimal(22)
 """Room above the highest grid line for the label of the highest day."""
@@ -80,10 +82,9 @@ def day_chart(statement: Statement, width: int) -> DayChart | None:
     baseline = _TOP + _PLOT
     plot_width = Decimal(width) - _RIGHT
     slot = plot_width / len(days)
-    partial = {day for day, _ in statement.completeness.partial_days}
+    partial = _lacking(statement.completeness)
     bars = tuple(
-        _bar(day, cost, n * slot, slot, scale, baseline, "partial" if day in partial else "known")
-        for n, (day, cost) in enumerate(days)
+        _bar(day, cost, n * slot, slot, scale, baseline, partial.get(day)) for n, (day, cost) in enumerate(days)
     )
     highest = next(bar for bar, (day, _) in zip(bars, days, strict=True) if day == top_day)
     text = f"{top_day.day} {numbers.MONTHS[top_day.month - 1][:3]}: {_axis_money(top, steps[0])}"
@@ -108,15 +109,31 @@ def day_chart(statement: Statement, width: int) -> DayChart | None:
     )
 
 
+def _lacking(completeness: Completeness) -> dict[dt.date, str]:
+    """What is to be said of the days that have a cost and lack something."""
+    return {
+        **dict.fromkeys(completeness.unfinished_days, "the day was not over"),
+        **dict.fromkeys(completeness.stale_days, "out of date"),
+        **dict.fromkeys((day for day, _ in completeness.partial_days), "a source is missing"),
+    }
+
+
 def _bar(
-    day: dt.date, cost: Decimal | None, left: Decimal, slot: Decimal, scale: Decimal, baseline: Decimal, state: BarState
+    day: dt.date,
+    cost: Decimal | None,
+    left: Decimal,
+    slot: Decimal,
+    scale: Decimal,
+    baseline: Decimal,
+    lacks: str | None,
 ) -> Bar:
+    state: BarState = "known" if lacks is None else "partial"
     height = max(cost or Decimal(0), Decimal(0)) * scale
     title = f"{numbers.WEEKDAYS[day.weekday()]} {numbers.day(day)}: "
     if cost is None:
         state, title = "missing", title + "missing"
     else:
-        title += numbers.money(cost) + (", a source is missing" if state == "partial" else "")
+        title += numbers.money(cost) + (f", {lacks}" if lacks else "")
     width = slot * _FILL
     x, y = _place(left + (slot - width) / 2), _place(baseline - height)
     return Bar(x, y, _place(width), _place(height), state, title)

@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
 
-from finops_pipeline.chargeback.statement import Statement
+from finops_pipeline.chargeback.statement import Statement, TeamTotal
 from finops_pipeline.reports import numbers, wording
 from finops_pipeline.reports.templating import render
 
@@ -25,13 +25,17 @@ _NAME_COLUMNS = 26
 
 @dataclass(frozen=True)
 class ChargeRow:
-    """One row of the mail's table. ``change`` is None where there is nothing to compare with."""
+    """One row of the mail's table. ``change`` is None where there is nothing to compare with.
+
+    ``unpriced``: no call of it has a price.
+    """
 
     name: str
     cost_center: str
     amount: Decimal
     change: Decimal | None
     kind: str = "team"
+    unpriced: bool = False
 
 
 def compose(statement: Statement, sender: str, recipient: str, page_path: Path) -> EmailMessage:
@@ -57,6 +61,7 @@ def compose(statement: Statement, sender: str, recipient: str, page_path: Path) 
         "outcomes": wording.outcomes(statement),
         "drill_down": wording.drill_down(statement),
         "rows": rows,
+        "no_price": wording.NO_PRICE,
         "page_path": str(page_path),
     }
     message = EmailMessage(policy=email.policy.SMTP)
@@ -76,27 +81,25 @@ def charge_rows(statement: Statement) -> list[ChargeRow]:
     """The table of the mail: the ten largest teams, the others in one row, the unallocated, the total."""
     teams = [total for total in statement.team_totals if total.team is not None]
     shown = len(teams) if len(teams) <= LONGEST_TABLE + 1 else LONGEST_TABLE
-    rows = [
-        ChargeRow(wording.team_name(total.team), _cost_centers(total.cost_centers), total.amount, total.change)
-        for total in teams[:shown]
-    ]
+    rows = [_row(total, wording.team_name(total.team), "team") for total in teams[:shown]]
     if rest := teams[shown:]:
         changes = [total.change for total in rest if total.change is not None]
         change = sum(changes, Decimal("0.00")) if statement.previous else None
         amount = sum((total.amount for total in rest), Decimal("0.00"))
-        rows.append(ChargeRow(f"other ({len(rest)})", "", amount, change, "other"))
-    rows += [
-        ChargeRow(wording.UNALLOCATED, _cost_centers(total.cost_centers), total.amount, total.change, "unallocated")
-        for total in statement.team_totals
-        if total.team is None
-    ]
+        unpriced = all(total.unpriced for total in rest)
+        rows.append(ChargeRow(f"other ({len(rest)})", "", amount, change, "other", unpriced))
+    rows += [_row(total, wording.UNALLOCATED, "unallocated") for total in statement.team_totals if total.team is None]
     return [*rows, ChargeRow("Total", "", statement.total, statement.change, "total")]
+
+
+def _row(total: TeamTotal, name: str, kind: str) -> ChargeRow:
+    return ChargeRow(name, _cost_centers(total.cost_centers), total.amount, total.change, kind, total.unpriced)
 
 
 def text_table(statement: Statement, rows: Sequence[ChargeRow]) -> str:
     """``rows`` in aligned columns, figures to the right, the total under a rule and over a double one."""
     header = ["Team", "Cost centre", "Charge"]
-    cells = [[row.name, row.cost_center, numbers.money(row.amount)] for row in rows]
+    cells = [[row.name, row.cost_center, wording.charge(row.amount, row.unpriced)] for row in rows]
     if statement.previous is not None:
         header.append(f"Against {numbers.month_name(statement.previous.month)[:3]}")
         cells = [[*cell, numbers.change(row.change)] for cell, row in zip(cells, rows, strict=True)]

@@ -60,6 +60,11 @@ def count(number: int | None) -> str:
     return DASH if number is None else f"{number:,}".replace("-", MINUS)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 day``, ``2,412 lines``."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def short_count(number: int | None) -> str:
     """Three digits from a million on: ``2.41 M``, ``9.8 G``."""
     if number is None:
@@ -71,6 +76,11 @@ def short_count(number: int | None) -> str:
             text = f"{scaled:,.{decimals}f}"
             return (text.rstrip("0").rstrip(".") if decimals else text) + f"{NO_BREAK}{unit}"
     return count(number)
+
+
+def short_counted(number: int, noun: str) -> str:
+    """Likewise with three digits from a million on: ``1 call``, ``2.41 M calls``."""
+    return f"{short_count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def name(text: str | None) -> str:

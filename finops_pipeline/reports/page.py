@@ -6,7 +6,7 @@ from decimal import Decimal
 import polars as pl
 
 from finops_pipeline.chargeback.encoding import content_digest
-from finops_pipeline.chargeback.statement import Statement, TeamTotal, ratio
+from finops_pipeline.chargeback.statement import Statement, TeamTotal, ratio, without_price
 from finops_pipeline.reports import wording
 from finops_pipeline.reports.charts import day_chart
 from finops_pipeline.reports.templating import render
@@ -20,7 +20,10 @@ _WIDE, _NARROW = 752, 358
 
 @dataclass(frozen=True)
 class DetailRow:
-    """What a team is charged for one project and model; ``others`` rows in one where it is above zero."""
+    """What a team is charged for one project and model; ``others`` rows in one where it is above zero.
+
+    ``unpriced``: no call of it has a price.
+    """
 
     project: str | None
     model: str | None
@@ -28,11 +31,18 @@ class DetailRow:
     tokens: int
     amount: Decimal
     share: Decimal | None
+    unpriced: bool = False
     others: int = 0
 
 
-def render_page(statement: Statement) -> str:
-    """The whole page. The same statement gives the same bytes."""
+def render_page(statement: Statement, digest: str | None = None) -> str:
+    """The whole page. The same statement gives the same bytes.
+
+    Args:
+        statement: A published statement.
+        digest: Digest of its content, as it was published with; by default that of today's content.
+    """
+    charts = [(day_chart(statement, _WIDE), "wide"), (day_chart(statement, _NARROW), "narrow")]
     return render(
         "page.html",
         statement=statement,
@@ -43,8 +53,10 @@ def render_page(statement: Statement) -> str:
         notices=wording.notices(statement),
         outcomes=wording.outcomes(statement),
         drill_down=wording.drill_down(statement),
-        digest=content_digest(statement),
-        charts=[(day_chart(statement, _WIDE), "wide"), (day_chart(statement, _NARROW), "narrow")],
+        digest=digest or content_digest(statement),
+        charts=charts,
+        starred=any(bar.state == "partial" for chart, _ in charts if chart for bar in chart.bars),
+        no_price=wording.NO_PRICE,
         details=[
             (position, total, team_details(statement, total))
             for position, total in enumerate(statement.team_totals, start=1)
@@ -58,17 +70,19 @@ def team_details(statement: Statement, total: TeamTotal) -> list[DetailRow]:
     rows = (
         statement.lines.filter(pl.col("team").eq_missing(pl.lit(total.team, dtype=pl.String)))
         .group_by("project", "model")
-        .agg(pl.col("requests").sum(), pl.col("tokens").sum(), pl.col("amount").sum())
+        .agg(pl.col("requests", "tokens", "amount").sum(), without_price().alias("unpriced"))
         .sort("amount", "tokens", "project", "model", descending=[True, True, False, False], nulls_last=True)
     )
     shown = rows.height if rows.height <= LONGEST_TABLE + 1 else LONGEST_TABLE
     details = [
-        DetailRow(project, model, requests, tokens, amount, ratio(amount, total.amount))
-        for project, model, requests, tokens, amount in rows.head(shown).iter_rows()
+        DetailRow(project, model, requests, tokens, amount, None if unpriced else ratio(amount, total.amount), unpriced)
+        for project, model, requests, tokens, amount, unpriced in rows.head(shown).iter_rows()
     ]
     rest = rows.slice(shown)
     if rest.height:
         amount = sum(rest.get_column("amount"), Decimal("0.00"))
         sums = int(rest.get_column("requests").sum()), int(rest.get_column("tokens").sum())
-        details.append(DetailRow(None, None, *sums, amount, ratio(amount, total.amount), others=rest.height))
+        unpriced = bool(rest.get_column("unpriced").all())
+        share = None if unpriced else ratio(amount, total.amount)
+        details.append(DetailRow(None, None, *sums, amount, share, unpriced, others=rest.height))
     return details

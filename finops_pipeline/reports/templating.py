@@ -22,6 +22,7 @@ _FILTERS = {
     "share_change": numbers.share_change,
     "count": numbers.count,
     "short_count": numbers.short_count,
+    "short_counted": numbers.short_counted,
     "name": numbers.name,
     "instant": numbers.instant,
     "month_name": numbers.month_name,

@@ -1,15 +1,19 @@
 """The words around the numbers of a statement: its status, its one sentence, what it lacks. Plain text, not escaped."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from finops_pipeline.chargeback.statement import Statement, TeamTotal, ratio
+from finops_pipeline.chargeback.statement import Statement, TeamTotal, UnpricedCalls, ratio
+from finops_pipeline.days import stretches
 from finops_pipeline.reports import numbers
 from finops_pipeline.schemas import OUTCOMES
 
 UNALLOCATED = "Unallocated"
+
+NO_PRICE = f"{numbers.DASH} no price"
+"""In place of the charge where no call has a price: what it would be is unknown."""
 
 _NAMED = 3
 """Names that a sentence lists before it says how many more there are."""
@@ -22,6 +26,21 @@ _OUTCOME_WORDS = {
     "quarantined": ("quarantined", "quarantined"),
     "another_day": ("counted on another day", "counted on other days"),
 }
+
+_REASON_WORDS = {
+    "unresolved_model": "Not in the price book",
+    "opaque_id": "An id that names no model",
+    "no_rate_for_meter": "No rate for part of the usage",
+    "unknown_tier": "Unknown service tier",
+    "before_history": "Called before the first known price",
+    "invalid_usage": "Token counts that contradict themselves",
+    "missing_usage": "No token counts in the log",
+    "no_reported_cost": "No cost in the log",
+}
+"""Why calls have no price, as the beginning of a sentence that goes on with the models."""
+
+_A_PRICE_HELPS = {"unresolved_model", "opaque_id", "no_rate_for_meter", "unknown_tier", "before_history"}
+"""Reasons that a price, or an alias of the model, does away with."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +76,10 @@ def subject(statement: Statement) -> str:
 
 
 def period(statement: Statement) -> str:
-    """``1–31 October 2026 UTC``."""
-    return f"1–{statement.last_day.day} {numbers.month_and_year(statement.month)} UTC"
+    """The days that are covered: ``1–31 October 2026 UTC``; from the configured start date on in the first month."""
+    first, last = statement.first_day.day, statement.last_day.day
+    covered = str(last) if first == last else f"{first}–{last}"
+    return f"{covered} {numbers.month_and_year(statement.month)} UTC"
 
 
 def coverage(statement: Statement) -> str:
@@ -66,14 +87,24 @@ def coverage(statement: Statement) -> str:
     completeness = statement.completeness
     expected = len(completeness.expected_days)
     present = expected - len(completeness.missing_days)
-    text = f"{present} of {_plural(expected, 'day')}, {_plural(len(completeness.sources), 'source')}"
-    if completeness.partial_days:
-        text += f", {_plural(len(completeness.partial_days), 'day')} in part"
+    text = f"{present} of {numbers.counted(expected, 'day')}, {numbers.counted(len(completeness.sources), 'source')}"
+    for lacking, what in (
+        (completeness.partial_days, "in part"),
+        (completeness.stale_days, "out of date"),
+        (completeness.unfinished_days, "not over"),
+    ):
+        if lacking:
+            text += f", {numbers.counted(len(lacking), 'day')} {what}"
     return text
 
 
 def team_name(team: str | None) -> str:
     return UNALLOCATED if team is None else numbers.name(team)
+
+
+def charge(amount: Decimal, unpriced: bool) -> str:
+    """``1,204.50``, or that there is no price."""
+    return NO_PRICE if unpriced else numbers.money(amount)
 
 
 def summary(statement: Statement) -> str:
@@ -108,14 +139,16 @@ def _whose_doing(statement: Statement) -> str:
 
 def _who_pays_most(statement: Statement) -> str:
     teams = [total for total in statement.team_totals if total.team is not None]
-    calls = f"{numbers.short_count(statement.requests)} {'call' if statement.requests == 1 else 'calls'}"
+    calls = numbers.short_counted(statement.requests, "call")
     if not teams:
         return f"{calls}, none of which names a team."
     if len(teams) == 1:
-        return f"{calls}, charged to {team_name(teams[0].team)}."
+        return f"{calls}{' by' if teams[0].unpriced else ', charged to'} {team_name(teams[0].team)}."
     most: TeamTotal = teams[0]
-    part = f", {numbers.share(most.share)} of the total" if most.share is not None and most.amount > 0 else ""
-    return f"{calls} by {len(teams)} teams; {team_name(most.team)} pays the most{part}."
+    if most.share is None or most.amount <= 0:
+        return f"{calls} by {len(teams)} teams."
+    who = f"{team_name(most.team)} pays the most, {numbers.share(most.share)} of the total"
+    return f"{calls} by {len(teams)} teams; {who}."
 
 
 def _why_empty(statement: Statement) -> str:
@@ -127,19 +160,20 @@ def _why_empty(statement: Statement) -> str:
     if missing == expected:
         return f"Nothing is charged: no day of {month} has been run successfully yet."
     if statement.lines_read:
-        return (
-            f"Nothing is charged: {_plural(statement.lines_read, 'line')} read, no model calls of {month} among them."
-        )
+        lines = numbers.counted(statement.lines_read, "line")
+        return f"Nothing is charged: {lines} read, no model calls of {month} among them."
     return f"Nothing is charged: the sources hold no logs of {month}."
 
 
 def notices(statement: Statement) -> tuple[Notice, ...]:
-    """What the statement says on its face: days or sources missing, calls without a price, a limping comparison."""
+    """What the statement says on its face: what it lacks, calls without a price, a limping comparison."""
     return tuple(
         notice
         for notice in (
             _missing_days(statement),
             _missing_sources(statement),
+            _stale_days(statement),
+            _unfinished_days(statement),
             _unpriced(statement),
             _incomplete_previous(statement),
         )
@@ -154,7 +188,7 @@ def _missing_days(statement: Statement) -> Notice | None:
     expected = len(statement.completeness.expected_days)
     verb = "is" if len(missing) == 1 else "are"
     return Notice(
-        f"{len(missing)} of {_plural(expected, 'day')} {verb} missing",
+        f"{len(missing)} of {numbers.counted(expected, 'day')} {verb} missing",
         f"({days(missing)}): not run yet, or failed. Their cost is not in this statement.",
     )
 
@@ -164,34 +198,61 @@ def _missing_sources(statement: Statement) -> Notice | None:
     if not partial:
         return None
     sources = sorted({source for _, names in partial for source in names})
+    which = "this source" if len(sources) == 1 else "these sources"
     parts = (
         f"{numbers.name(source)} on {days([day for day, names in partial if source in names])}" for source in sources
     )
     return Notice(
-        f"{_plural(len(partial), 'day')} {'lacks' if len(partial) == 1 else 'lack'} a source",
-        f"({'; '.join(parts)}). What these sources would add is not in this statement.",
+        f"{numbers.counted(len(partial), 'day')} {'lacks' if len(partial) == 1 else 'lack'} a source",
+        f"({'; '.join(parts)}). What {which} would add is not in this statement.",
+    )
+
+
+def _stale_days(statement: Statement) -> Notice | None:
+    stale = statement.completeness.stale_days
+    if not stale:
+        return None
+    verb = "is" if len(stale) == 1 else "are"
+    return Notice(
+        f"{numbers.counted(len(stale), 'day')} {verb} out of date",
+        f"({days(stale)}): logs that came since are not priced yet. What they change is not in this statement.",
+    )
+
+
+def _unfinished_days(statement: Statement) -> Notice | None:
+    unfinished = statement.completeness.unfinished_days
+    if not unfinished:
+        return None
+    verb = "was" if len(unfinished) == 1 else "were"
+    return Notice(
+        f"{numbers.counted(len(unfinished), 'day')} {verb} not over",
+        f"({days(unfinished)}) when the logs were read. What came later is not in this statement.",
     )
 
 
 def _unpriced(statement: Statement) -> Notice | None:
-    models = statement.unpriced_models
-    if not models:
+    unpriced = statement.unpriced_calls
+    if not unpriced:
         return None
-    tokens = sum(model.tokens for model in models)
-    calls = statement.unpriced_requests
-    teams = sorted({team for model in models for team in model.teams}, key=lambda team: (team is None, team or ""))
-    names = _listed(["no model named" if model.model is None else numbers.name(model.model) for model in models])
+    tokens, calls = sum(group.tokens for group in unpriced), statement.unpriced_requests
     if tokens:
         headline = f"{numbers.share(statement.unpriced_share)} of tokens have no price"
-        size = f"{numbers.short_count(tokens)} tokens in {numbers.short_count(calls)} calls"
+        size = f"{numbers.short_counted(tokens, 'token')} in {numbers.short_counted(calls, 'call')}"
     else:
-        headline = f"{numbers.short_count(calls)} {'call has' if calls == 1 else 'calls have'} no price"
+        headline = f"{numbers.short_counted(calls, 'call')} {'has' if calls == 1 else 'have'} no price"
         size = "tokens unknown"
+    teams = sorted({team for group in unpriced for team in group.teams}, key=lambda team: (team is None, team or ""))
     who = _listed(["unallocated usage" if team is None else f"team {numbers.name(team)}" for team in teams])
-    return Notice(
-        headline,
-        f"({names}; {size}; {who}). They are charged at nothing until a price is set.",
-    )
+    why = " ".join(_why_unpriced(group, alone=len(unpriced) == 1) for group in unpriced)
+    remedy = " until a price is set" if all(group.reason in _A_PRICE_HELPS for group in unpriced) else ""
+    return Notice(headline, f"({size}; {who}). {why} Nothing is charged for them{remedy}.")
+
+
+def _why_unpriced(group: UnpricedCalls, *, alone: bool) -> str:
+    """``Not in the price book: qwen3-32b, 60 calls.``; the number of calls where there are other reasons too."""
+    reason = _REASON_WORDS.get(group.reason or "", "For a reason that was not kept")
+    models = _listed(["no model named" if model is None else numbers.name(model) for model in group.models])
+    return f"{reason}: {models}." if alone else f"{reason}: {models}, {numbers.short_counted(group.requests, 'call')}."
 
 
 def _incomplete_previous(statement: Statement) -> Notice | None:
@@ -213,7 +274,7 @@ def outcomes(statement: Statement) -> str:
         for outcome in OUTCOMES
         if (number := statement.outcomes.get(outcome, 0)) or outcome == "usage"
     ]
-    return f"{_plural(statement.lines_read, 'line')} read: {', '.join(parts)}"
+    return f"{numbers.counted(statement.lines_read, 'line')} read: {', '.join(parts)}"
 
 
 def drill_down(statement: Statement) -> str:
@@ -221,27 +282,16 @@ def drill_down(statement: Statement) -> str:
     return f"finops breakdown --from {statement.first_day} --to {statement.last_day} --by team,model"
 
 
-def days(dates: Iterable[dt.date]) -> str:
+def days(dates: Collection[dt.date]) -> str:
     """Days of one month, neighbours joined: ``3, 9–12 and 20 October``."""
-    ordered = sorted(dates)
-    if not ordered:
+    spans = [str(first.day) if first == last else f"{first.day}–{last.day}" for first, last in stretches(dates)]
+    if not spans:
         return ""
-    runs: list[list[dt.date]] = []
-    for date in ordered:
-        if runs and (date - runs[-1][-1]).days == 1:
-            runs[-1].append(date)
-        else:
-            runs.append([date])
-    spans = [str(run[0].day) if len(run) == 1 else f"{run[0].day}–{run[-1].day}" for run in runs]
     joined = spans[0] if len(spans) == 1 else f"{', '.join(spans[:-1])} and {spans[-1]}"
-    return f"{joined}{numbers.NO_BREAK}{numbers.MONTHS[ordered[0].month - 1]}"
+    return f"{joined}{numbers.NO_BREAK}{numbers.MONTHS[min(dates).month - 1]}"
 
 
 def _listed(names: Sequence[str]) -> str:
     if len(names) > _NAMED + 1:
         return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{numbers.count(number)} {noun}{'' if number == 1 else 's'}"

@@ -6,7 +6,7 @@ from finops_pipeline.schemas.contract import AMOUNT, TOTAL, Column, Table
 
 CHARGEBACK = Table(
     name="chargeback",
-    version=1,
+    version=2,
     meaning="The lines of a month's statement.",
     partition_keys=("month", "revision"),
     columns=(
@@ -16,6 +16,7 @@ CHARGEBACK = Table(
         Column("project", pl.String, "The project; null where the logs name none"),
         Column("service", pl.String, "The AI service that bills"),
         Column("model", pl.String, "Canonical model; the raw id where it does not resolve"),
+        Column("unpriced_reason", pl.String, "Why the line's calls have no price (PRICE_REASONS); null: they have one"),
         Column("requests", pl.Int64, "Calls", False),
         Column("tokens", pl.Int64, "Tokens of all classes", False),
         Column("unpriced_requests", pl.Int64, "Calls without a price", False),

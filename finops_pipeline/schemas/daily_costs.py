@@ -19,9 +19,12 @@ DIMENSIONS = (
     "application",
 )
 
+ROLLUP_KEYS = (*DIMENSIONS, "unpriced_reason")
+"""What makes a row: its dimensions, and why its calls have no price, so that a row has prices or has none."""
+
 DAILY_COSTS = Table(
     name="daily_costs",
-    version=1,
+    version=2,
     meaning="Calls, tokens and costs by day and dimension.",
     partition_keys=("date",),
     columns=(
@@ -37,9 +40,10 @@ DAILY_COSTS = Table(
         Column("environment", pl.String, "prod, staging, …"),
         Column("cost_center", pl.String, "Cost centre that is charged"),
         Column("application", pl.String, "The application that called"),
+        Column("unpriced_reason", pl.String, "Why the row's calls have no price (PRICE_REASONS); null: they have one"),
         Column("requests", pl.Int64, "Calls", False),
         Column("errors", pl.Int64, "Failed calls, part of requests", False),
-        Column("input_tokens", pl.Int64, "Uncached input tokens that are known", False),
+        Column("input_tokens", pl.Int64, "Uncached input tokens that are known; no class counts invalid_usage", False),
         Column("cache_read_tokens", pl.Int64, "Tokens read from prompt caches", False),
         Column("cache_write_5m_tokens", pl.Int64, "Tokens written to 5-minute caches", False),
         Column("cache_write_1h_tokens", pl.Int64, "Tokens written to 1-hour caches", False),

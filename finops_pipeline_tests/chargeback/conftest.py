@@ -1,14 +1,16 @@
 """Rows of daily costs, and statements made from them."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 import pytest
 
-from finops_pipeline.chargeback.statement import Completeness, Statement, days_of, draft_statement
+from finops_pipeline.chargeback.completeness import Completeness
+from finops_pipeline.chargeback.statement import Statement, draft_statement
+from finops_pipeline.days import days_of
 from finops_pipeline.lake import Lake
 from finops_pipeline.schemas import DAILY_COSTS
 
@@ -39,8 +41,10 @@ def draft_of(costs_of: CostsOf) -> DraftOf:
     """``draft_of(*rows, **arguments of draft_statement)``: a draft of October 2026, complete unless told otherwise."""
 
     def build(*rows: Mapping[str, Any], month: str = "2026-10", **arguments: Any) -> Statement:
-        lacks: Iterable[dt.date] = arguments.pop("missing", ())
-        partial = arguments.pop("partial", ())
+        lacks = {
+            f"{what}_days": tuple(arguments.pop(what, ())) for what in ("missing", "partial", "stale", "unfinished")
+        }
+        teams = arguments.pop("teams", {})
         given: dict[str, Any] = {
             "outcomes": {"usage": 3, "duplicate": 1},
             "lines_read": 4,
@@ -49,8 +53,8 @@ def draft_of(costs_of: CostsOf) -> DraftOf:
             "made_at": dt.datetime(2026, 11, 3, 6, tzinfo=dt.UTC),
             **arguments,
         }
-        completeness = Completeness(days_of(month), tuple(lacks), tuple(partial), ("bedrock", "gateway"))
-        return draft_statement(month, costs_of(*rows), {}, completeness, **given)
+        completeness = Completeness(days_of(month), sources=("bedrock", "gateway"), **lacks)
+        return draft_statement(month, costs_of(*rows), teams, completeness, **given)
 
     return build
 

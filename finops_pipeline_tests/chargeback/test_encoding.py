@@ -10,6 +10,7 @@ import pytest
 
 from finops_pipeline.chargeback.encoding import content_digest, decode, encode
 from finops_pipeline.chargeback.statement import PreviousMonth, Statement
+from finops_pipeline.config.model import Team
 
 DraftOf = Callable[..., Statement]
 
@@ -22,6 +23,9 @@ def whole(draft_of: DraftOf) -> Statement:
         {"team": None, "model": "né\u202e", "cost": "0.1"},
         missing=[dt.date(2026, 10, 4)],
         partial=[(dt.date(2026, 10, 5), ("gateway",))],
+        stale=[dt.date(2026, 10, 6)],
+        unfinished=[dt.date(2026, 10, 31)],
+        teams={"a": Team(owner="Ada Lovelace")},
         previous=PREVIOUS,
     )
 
@@ -37,24 +41,37 @@ def test_json_gives_the_statement_back_exactly(draft_of: DraftOf) -> None:
     assert content_digest(restored) == content_digest(statement)
 
 
-def test_the_digest_is_not_about_when_and_how_often_it_was_made(draft_of: DraftOf) -> None:
+def test_a_statement_of_an_older_version_is_read_with_what_it_lacks_empty(draft_of: DraftOf) -> None:
+    content = encode(whole(draft_of))
+    del content["owners"], content["completeness"]["stale_days"], content["completeness"]["unfinished_days"]
+    restored = decode(content, revision=1, lines=whole(draft_of).lines)
+    assert (restored.owners, restored.completeness.stale_days, restored.completeness.unfinished_days) == ({}, (), ())
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {"made_at": dt.datetime(2027, 1, 1, tzinfo=dt.UTC), "revision": 7, "replaces": Decimal("3.00")},
+        {"outcomes": {"usage": 2, "duplicate": 2}, "lines_read": 5},
+        {"book_versions": ("b2",)},
+        {"previous": None},
+        {"previous": dataclasses.replace(PREVIOUS, by_team={"a": Decimal("5.50")})},
+    ],
+    ids=lambda provenance: "-".join(provenance),
+)
+def test_the_digest_is_not_about_when_and_from_what_it_was_made(draft_of: DraftOf, provenance: dict[str, Any]) -> None:
     statement = whole(draft_of)
-    again = dataclasses.replace(
-        statement, made_at=dt.datetime(2027, 1, 1, tzinfo=dt.UTC), revision=7, replaces=Decimal("3.00")
-    )
-    assert content_digest(again) == content_digest(statement)
+    assert content_digest(dataclasses.replace(statement, **provenance)) == content_digest(statement)
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"outcomes": {"usage": 2, "duplicate": 2}},
-        {"lines_read": 5},
-        {"book_versions": ["b2"]},
-        {"previous": None},
-        {"previous": dataclasses.replace(PREVIOUS, by_team={"a": Decimal("5.50")})},
         {"missing": []},
         {"partial": [(dt.date(2026, 10, 5), ("bedrock",))]},
+        {"stale": [dt.date(2026, 10, 5)]},
+        {"unfinished": [dt.date(2026, 10, 31)]},
+        {"teams": {"a": Team(owner="Ada")}},
         {"currency": "EUR"},
         {"month": "2026-12"},
     ],
@@ -63,7 +80,6 @@ def test_the_digest_is_not_about_when_and_how_often_it_was_made(draft_of: DraftO
 def test_the_digest_changes_with_whatever_the_statement_says(draft_of: DraftOf, changed: dict[str, Any]) -> None:
     row = {"team": "a", "cost": 1}
     said: dict[str, Any] = {
-        "previous": PREVIOUS,
         "missing": [dt.date(2026, 10, 4)],
         "partial": [(dt.date(2026, 10, 5), ("gateway",))],
     }
@@ -76,6 +92,8 @@ def test_the_digest_changes_with_a_line_below_the_cent_and_with_an_owner(draft_o
         content_digest(draft_of({"team": "a", "cost": "1.000000000001"})),
         content_digest(draft_of({"team": "b", "cost": "1.000000000000"})),
         content_digest(draft_of({"team": None, "cost": "1.000000000000"})),
+        content_digest(draft_of({"team": "a", "cost": "1.000000000000", "cost_center": "CC-1"})),
+        content_digest(draft_of({"team": "a", "cost": "1.000000000000", "unpriced_reason": "unknown_tier"})),
         content_digest(draft_of({"team": "a", "cost": 1, "date": dt.date(2026, 10, 2)})),
     }
-    assert len(digests) == 5
+    assert len(digests) == 7

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import datetime as dt
 import threading
@@ -8,7 +9,15 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from finops_pipeline.chargeback.revisions import latest_revision, load_statement, previous_month, publish
+from finops_pipeline.chargeback import encoding, revisions
+from finops_pipeline.chargeback.encoding import content_digest
+from finops_pipeline.chargeback.revisions import (
+    latest_revision,
+    load_statement,
+    previous_month,
+    publish,
+    published_digest,
+)
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.errors import LakeError, LeaseHeldError
 from finops_pipeline.lake import Lake
@@ -79,11 +88,27 @@ def test_an_empty_month_is_published_like_any_other(lake: Lake, draft_of: DraftO
     assert load_statement(lake, "2026-10").total == 0
 
 
-def test_the_input_digest_is_kept_for_the_unchanged_check(lake: Lake, draft_of: DraftOf) -> None:
-    publish(lake, draft_of(), run="r1", input_digest="d" * 64)
-    stamp = lake.stamp(CHARGEBACK, month="2026-10", revision=1)
-    assert stamp is not None
-    assert (stamp.input_digest, stamp.run) == ("d" * 64, "r1")
+def test_a_late_duplicate_is_no_revision_and_a_late_charge_is_one(lake: Lake, draft_of: DraftOf) -> None:
+    row = {"team": "a", "cost": 1, "requests": 3}
+    publish(lake, draft_of(row, outcomes={"usage": 3}, lines_read=3), run="r1")
+    with_duplicate = draft_of(row, outcomes={"usage": 3, "duplicate": 1}, lines_read=4, book_versions=["b2"])
+    assert publish(lake, with_duplicate, run="r2") == (1, False)
+    kept = load_statement(lake, "2026-10")
+    assert (kept.outcomes, kept.lines_read, kept.book_versions) == ({"usage": 3}, 3, ("b1",)), "those of its making"
+    assert publish(lake, draft_of({**row, "cost": "1.01"}), run="r3") == (2, True)
+
+
+def test_the_digest_is_that_of_publication_whatever_counts_as_content_later(
+    lake: Lake, draft_of: DraftOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = draft_of({"cost": 1})
+    publish(lake, draft, run="r1")
+    digest = published_digest(lake, "2026-10", 1)
+    assert digest == content_digest(draft)
+    monkeypatch.setattr(encoding, "CONTENT", (*encoding.CONTENT, "lines_read"))
+    assert content_digest(load_statement(lake, "2026-10")) != digest
+    assert published_digest(lake, "2026-10", 1) == digest
+    assert publish(lake, draft, run="r2") == (1, False), "an upgrade alone makes no revision"
 
 
 def test_a_folder_that_a_crash_left_behind_is_taken_over(lake: Lake, draft_of: DraftOf) -> None:
@@ -112,27 +137,44 @@ def test_a_crash_while_writing_leaves_the_month_as_it_was(
     assert publish(lake, draft_of({"cost": 2}), run="r3") == (2, True)
 
 
-def test_another_live_run_is_not_overtaken(lake: Lake, draft_of: DraftOf) -> None:
+def test_a_run_that_does_not_end_is_not_overtaken(
+    lake: Lake, draft_of: DraftOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revisions, "LEASE_PATIENCE", dt.timedelta(0))
     with lake.lease(CHARGEBACK, month="2026-10", revision=1), pytest.raises(LeaseHeldError):
         publish(lake, draft_of({"cost": 1}), run="r1")
 
 
-def test_racing_runs_of_the_same_content_make_one_revision(lake: Lake, draft_of: DraftOf) -> None:
-    draft = draft_of({"team": "a", "cost": 1})
+def test_a_run_that_ends_is_waited_for(lake: Lake, draft_of: DraftOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other run publishes and gives its lease back while this one pauses."""
+    other = contextlib.ExitStack()
+    other.enter_context(lake.lease(CHARGEBACK, month="2026-10", revision=1))
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            other.close()
+
+    monkeypatch.setattr(revisions.time, "sleep", pause)
+    assert publish(lake, draft_of({"cost": 1}), run="r1") == (1, True)
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_racing_runs_do_not_fail_each_other(lake: Lake, draft_of: DraftOf, same: bool) -> None:
     start = threading.Barrier(12)
 
-    def race(n: int) -> tuple[int, bool] | None:
+    def race(n: int) -> tuple[int, bool]:
+        draft = draft_of({"team": "a", "cost": 1 if same else n + 1})
         start.wait()
-        try:
-            return publish(lake, draft, run=f"r{n}")
-        except LeaseHeldError:
-            return None
+        return publish(lake, draft, run=f"r{n}")
 
     with ThreadPoolExecutor(12) as pool:
-        results = [result for result in pool.map(race, range(12)) if result]
-    assert results.count((1, True)) == 1
-    assert set(results) <= {(1, True), (1, False)}
-    assert latest_revision(lake, "2026-10") == 1
+        results = list(pool.map(race, range(12)))
+    made = sorted(revision for revision, is_new in results if is_new)
+    assert made == ([1] if same else list(range(1, 13)))
+    assert latest_revision(lake, "2026-10") == len(made)
 
 
 @pytest.mark.parametrize("revision", [None, 2])

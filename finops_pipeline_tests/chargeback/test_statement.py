@@ -1,10 +1,14 @@
+import dataclasses
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from finops_pipeline.chargeback.statement import DRAFT, PreviousMonth, Statement, UnpricedModel, days_of
+from finops_pipeline.chargeback.completeness import Completeness
+from finops_pipeline.chargeback.statement import DRAFT, PreviousMonth, Statement, UnpricedCalls
+from finops_pipeline.config.model import Team
 
 DraftOf = Callable[..., Statement]
 
@@ -70,43 +74,84 @@ def test_a_missing_day_is_unknown_and_an_empty_day_is_zero(draft_of: DraftOf) ->
     assert draft.incomplete
 
 
-def test_a_day_without_one_source_makes_the_statement_incomplete(draft_of: DraftOf) -> None:
+@pytest.mark.parametrize(
+    "lacks",
+    [
+        {"missing": [dt.date(2026, 10, 3)]},
+        {"partial": [(dt.date(2026, 10, 3), ("gateway",))]},
+        {"stale": [dt.date(2026, 10, 3)]},
+        {"unfinished": [dt.date(2026, 10, 31)]},
+    ],
+)
+def test_whatever_a_day_lacks_makes_the_statement_incomplete(draft_of: DraftOf, lacks: dict[str, Any]) -> None:
     assert not draft_of().incomplete
-    assert draft_of(partial=[(dt.date(2026, 10, 3), ("gateway",))]).incomplete
+    assert draft_of(**lacks).incomplete
 
 
-def test_unpriced_models_stand_by_tokens_with_the_teams_that_called_them(draft_of: DraftOf) -> None:
+def without_price(reason: str | None, calls: int, tokens: int, **row: Any) -> dict[str, Any]:
+    counts = {"requests": calls, "unpriced_requests": calls, "input_tokens": tokens, "unpriced_tokens": tokens}
+    return {"unpriced_reason": reason, **counts, **row}
+
+
+def test_unpriced_calls_stand_by_reason_with_their_models_and_teams(draft_of: DraftOf) -> None:
     draft = draft_of(
-        {"team": "b", "model": "x", "requests": 2, "input_tokens": 40, "unpriced_requests": 1, "unpriced_tokens": 10},
-        {"team": "a", "model": "x", "requests": 2, "input_tokens": 40, "unpriced_requests": 1, "unpriced_tokens": 10},
-        {"team": None, "model": "y", "requests": 1, "input_tokens": 80, "unpriced_requests": 1, "unpriced_tokens": 80},
-        {"team": None, "model": None, "requests": 3, "unpriced_requests": 3},
-        {"team": "a", "model": "priced", "requests": 1, "input_tokens": 40},
+        without_price("unresolved_model", 1, 10, team="b", model="x"),
+        without_price("unresolved_model", 1, 10, team="a", model="x"),
+        without_price("unknown_tier", 1, 80, team=None, model="y"),
+        without_price("unknown_tier", 1, 5, team="a", model="x"),
+        without_price("missing_usage", 3, 0, team=None, model=None),
+        {"team": "a", "model": "x", "requests": 1, "input_tokens": 105, "cost": 1},
     )
     assert draft.unpriced_share == Decimal("0.5")
-    assert draft.unpriced_requests == 6
-    assert draft.unpriced_models == (
-        UnpricedModel("y", 1, 80, (None,)),
-        UnpricedModel("x", 2, 20, ("a", "b")),
-        UnpricedModel(None, 3, 0, (None,)),
+    assert draft.unpriced_requests == 7
+    assert draft.unpriced_calls == (
+        UnpricedCalls("unknown_tier", 2, 85, ("y", "x"), ("a", None)),
+        UnpricedCalls("unresolved_model", 2, 20, ("x",), ("a", "b")),
+        UnpricedCalls("missing_usage", 3, 0, (None,), (None,)),
     )
+
+
+def test_a_team_all_of_whose_calls_lack_a_price_owes_an_unknown_amount(draft_of: DraftOf) -> None:
+    draft = draft_of(
+        without_price("unresolved_model", 4, 10, team="a"),
+        {"team": "a", "requests": 1, "errors": 1},  # a failed call is free: that does not make the others known
+        without_price("unresolved_model", 4, 10, team="new"),
+        without_price("unknown_tier", 1, 10, team="b"),
+        {"team": "b", "requests": 1, "cost": "0.001"},
+        {"team": "c", "requests": 1},
+        previous=SEPTEMBER,
+    )
+    known = {total.team: (total.unpriced, total.share, total.change) for total in draft.team_totals}
+    zero = Decimal(0)
+    assert known == {
+        "a": (True, None, Decimal("-6.00")),  # what was charged in September is not charged now
+        "new": (True, None, None),
+        "b": (False, None, zero),  # less than half a cent, but known
+        "c": (False, None, zero),
+        "gone": (False, None, Decimal("-4.00")),
+    }
+
+
+def test_owners_are_those_of_the_teams_charged(draft_of: DraftOf) -> None:
+    teams = {"a": Team(owner="Ada"), "b": Team(cost_center="CC-1"), "idle": Team(owner="Ida")}
+    draft = draft_of({"team": "a", "cost": 1}, {"team": "b", "cost": 2}, {"team": None, "cost": 3}, teams=teams)
+    assert draft.owners == {"a": "Ada"}
+    assert {total.team: total.owner for total in draft.team_totals} == {"a": "Ada", "b": None, None: None}
+
+
+def test_the_statement_covers_the_days_from_the_start_date_on(draft_of: DraftOf) -> None:
+    draft = draft_of()
+    assert (draft.first_day, draft.last_day) == (dt.date(2026, 10, 1), dt.date(2026, 10, 31))
+    late_start = Completeness(draft.completeness.expected_days[14:])
+    covered = dataclasses.replace(draft, completeness=late_start)
+    assert (covered.first_day, covered.last_day) == (dt.date(2026, 10, 15), dt.date(2026, 10, 31))
+    nothing = dataclasses.replace(draft, completeness=Completeness(()))
+    assert nothing.first_day == dt.date(2026, 10, 1)
 
 
 def test_an_empty_month_is_a_statement_of_zero_whose_shares_are_unknown(draft_of: DraftOf) -> None:
     draft = draft_of()
     assert (str(draft.total), draft.requests, draft.tokens) == ("0.00", 0, 0)
     assert (draft.unallocated_share, draft.unpriced_share) == (None, None)
-    assert draft.team_totals == draft.unpriced_models == ()
+    assert draft.team_totals == draft.unpriced_calls == ()
     assert draft.days["cost"].sum() == 0
-
-
-@pytest.mark.parametrize(("month", "days"), [("2026-02", 28), ("2028-02", 29), ("2026-12", 31)])
-def test_days_of_a_month(month: str, days: int) -> None:
-    first, *_, last = days_of(month)
-    assert (first.day, last.day, len(days_of(month))) == (1, days, days)
-
-
-@pytest.mark.parametrize("month", ["2026", "2026-13", "October", "2026-10-01"])
-def test_what_is_no_month_is_refused(month: str) -> None:
-    with pytest.raises(ValueError, match=r"match|unconverted"):
-        days_of(month)

@@ -11,7 +11,7 @@ from click.testing import Result
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import LakeError
-from finops_pipeline.orchestration.runs import Progress, RunReport, RunRequest, StatementMade
+from finops_pipeline.orchestration.run_report import Progress, RunReport, RunRequest, StatementMade
 
 Finops = Callable[..., Result]
 

@@ -11,7 +11,7 @@ from fake_mediation import FakeMediation, day_of
 from finops_pipeline.config.model import Config
 from finops_pipeline.lake import Lake
 from finops_pipeline.mediation import day
-from finops_pipeline.orchestration import runner, steps
+from finops_pipeline.orchestration import day_steps, runner
 
 
 @pytest.fixture
@@ -32,6 +32,16 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
+def changed(config: Config) -> Callable[..., Config]:
+    """``changed(sources=[…])``: the config after somebody has edited it."""
+
+    def edit(**keys: object) -> Config:
+        return Config.model_validate({**config.model_dump(by_alias=True), **keys}).located(config.folder)
+
+    return edit
+
+
+@pytest.fixture
 def lake(config: Config) -> Lake:
     return Lake(config.resolved(config.lake))
 
@@ -39,7 +49,7 @@ def lake(config: Config) -> Lake:
 @pytest.fixture
 def mediation(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> FakeMediation:
     fake = FakeMediation(lake)
-    monkeypatch.setattr(steps, "mediate_day", fake)
+    monkeypatch.setattr(day_steps, "mediate_day", fake)
     monkeypatch.setattr(runner, "days_with_fresh_strays", fake.fresh_strays)
     monkeypatch.setattr(day, "days_with_fresh_strays", fake.fresh_strays)
     return fake
@@ -53,13 +63,14 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def ran(config: Config, mediation: FakeMediation, instance: dg.DagsterInstance) -> Callable[..., runner.RunReport]:
-    """Run days ``first`` to ``last`` on 5 October 2026."""
+    """Run days ``first`` to ``last`` on 5 October 2026; ``now``, ``config`` and what a request has can be given."""
 
     def run(first: str | None = None, last: str | None = None, **asked: object) -> runner.RunReport:
         now = asked.pop("now", dt.datetime(2026, 10, 5, 2, tzinfo=dt.UTC))
         on_progress = asked.pop("on_progress", None)
         days = (day_of(first), day_of(last or first)) if first else None
+        configured = asked.pop("config", config)
         request = runner.RunRequest(days=days, **asked)
-        return runner.run(config, request, now=now, instance=instance, on_progress=on_progress)
+        return runner.run(configured, request, now=now, instance=instance, on_progress=on_progress)
 
     return run

@@ -10,7 +10,7 @@ from finops_pipeline.config.model import Config, Source
 from finops_pipeline.errors import SourceError
 from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.mediation.day import DayResult
-from finops_pipeline.orchestration import steps
+from finops_pipeline.orchestration import day_steps
 from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, USAGE
 
 
@@ -53,6 +53,8 @@ class FakeMediation:
     model: str = "gpt-4o-mini"
     calls: dict[tuple[str, dt.date], int] = field(default_factory=dict)
     """Calls of a source's day where not two."""
+    duplicates: dict[tuple[str, dt.date], int] = field(default_factory=dict)
+    """Records that a source delivers once more: they change the account and no call."""
     failing: dict[tuple[str, dt.date], Exception] = field(default_factory=dict)
     hands_over: dict[tuple[str, dt.date], dt.date] = field(default_factory=dict)
     """A source's day whose records belong in part to another day."""
@@ -76,12 +78,13 @@ class FakeMediation:
             raise self.failing[source.name, day]
         strays = self.strays.get((source.name, day), 0)
         count = self.calls.get((source.name, day), 2) + strays
-        outcomes = dict.fromkeys(OUTCOMES, 0) | {"usage": count}
+        again = self.duplicates.get((source.name, day), 0)
+        outcomes = dict.fromkeys(OUTCOMES, 0) | {"usage": count, "duplicate": again}
         stamp = Stamp(
             USAGE.version,
-            steps.digest_of(source.name, str(day), count),
+            day_steps.digest_of(source.name, str(day), count, again),
             run,
-            {"objects": 1, "lines": count, "records": count, "outcomes": outcomes},
+            {"objects": 1, "lines": count + again, "records": count + again, "outcomes": outcomes},
         )
         current = lake.stamp(USAGE, source=source.name, date=day)
         changed = force or current is None or current.input_digest != stamp.input_digest

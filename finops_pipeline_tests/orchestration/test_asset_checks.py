@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import dagster as dg
+import polars as pl
 import pytest
 from fake_mediation import FakeMediation, day_of, ingest_rows
 
@@ -14,7 +15,7 @@ from finops_pipeline.orchestration.code_location import build_definitions
 from finops_pipeline.orchestration.partitions import range_tags
 from finops_pipeline.orchestration.runner import RunReport
 from finops_pipeline.orchestration.session import Session
-from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES
+from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, PRICED_USAGE
 
 NONE = dict.fromkeys(OUTCOMES, 0)
 
@@ -76,6 +77,27 @@ def test_a_run_is_checked_over_its_own_days(
     }
     counted = checks["usage/a", "every_record_counted"].metadata
     assert (counted["records"].value, counted["usage"].value) == (11, 11)
+
+
+def test_tokens_that_contradict_themselves_are_in_no_share(
+    config: Config, lake: Lake, mediation: FakeMediation, instance: dg.DagsterInstance, ran: Callable[..., RunReport]
+) -> None:
+    """One line with a trillion tokens neither is the unpriced share nor hides it."""
+    ran("2026-09-01")
+    day = {"date": day_of("2026-09-01")}
+    calls, stamp = lake.scan(PRICED_USAGE, **day).select(PRICED_USAGE.names), lake.stamp(PRICED_USAGE, **day)
+    hostile = calls.limit(1).with_columns(
+        input_tokens=pl.lit(10**12), price_status=pl.lit("unpriced"), price_reason=pl.lit("invalid_usage")
+    )
+    unknown = calls.limit(1).with_columns(price_status=pl.lit("unpriced"), price_reason=pl.lit("unresolved_model"))
+    assert stamp is not None
+    lake.write(PRICED_USAGE, pl.concat([calls.limit(3), hostile, unknown]).collect(), stamp, **day)
+    check = checked(config, instance, "2026-09-01", "2026-09-01")["priced_usage", "nearly_all_priced"]
+    assert {name: fact.value for name, fact in check.metadata.items()} == {
+        "unpriced_requests": 2,
+        "unpriced_tokens": 1100,
+        "unpriced_share": 0.25,
+    }
 
 
 def test_unpriced_calls_are_a_warning_in_the_report(

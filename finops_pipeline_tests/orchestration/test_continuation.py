@@ -5,8 +5,8 @@ import datetime as dt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finops_pipeline.days import days_between
 from finops_pipeline.orchestration.continuation import AssetDay, Stretch, daily_upstream, runnable_stretches
-from finops_pipeline.orchestration.periods import days_between
 
 UPSTREAM = daily_upstream(["a", "b"])
 DAYS = days_between(dt.date(2026, 10, 1), dt.date(2026, 10, 5))

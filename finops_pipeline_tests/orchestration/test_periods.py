@@ -1,23 +1,11 @@
 """Which days and months a run covers."""
 
 import datetime as dt
-import itertools
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from finops_pipeline.config.model import Config
-from finops_pipeline.orchestration.periods import (
-    closed_month,
-    days_between,
-    nightly_window,
-    previous_month,
-    stretches,
-    when,
-)
-
-DAYS = st.dates(dt.date(2024, 1, 1), dt.date(2024, 3, 31))
+from finops_pipeline.orchestration.periods import closed_month, nightly_window, previous_month
 
 
 def starting(start: str, **rest: object) -> Config:
@@ -61,32 +49,3 @@ def test_a_month_closes_on_close_day() -> None:
     assert closed_month(config, dt.date(2026, 11, 2)) is None
     assert closed_month(config, dt.date(2026, 11, 3)) == "2026-10"
     assert closed_month(config, dt.date(2026, 11, 30)) == "2026-10"
-
-
-@given(st.sets(DAYS))
-def test_stretches_cover_the_days_and_nothing_else(days: set[dt.date]) -> None:
-    found = list(stretches(days))
-    covered = [day for first, last in found for day in days_between(first, last)]
-    assert covered == sorted(days)
-    gaps = [later[0] - earlier[1] for earlier, later in itertools.pairwise(found)]
-    assert all(gap > dt.timedelta(days=1) for gap in gaps), "neighbours belong to one stretch"
-
-
-def test_days_between_is_inclusive_and_empty_when_reversed() -> None:
-    first, last = dt.date(2026, 2, 27), dt.date(2026, 3, 1)
-    assert days_between(first, last) == [first, dt.date(2026, 2, 28), last]
-    assert days_between(last, first) == []
-
-
-@pytest.mark.parametrize(
-    ("partitions", "words"),
-    [
-        (["2026-10-01"], "2026-10-01"),
-        (["2026-10-03", "2026-10-01", "2026-10-02"], "2026-10-01 to 2026-10-03"),
-        (["2026-10-31", "2026-11-01", "2026-11-05"], "2026-10-31 to 2026-11-01, 2026-11-05"),
-        (["2026-10-01", "2026-10-03", "2026-10-05", "2026-10-07"], "4 days from 2026-10-01 to 2026-10-07"),
-        (["2026-10"], "2026-10"),
-    ],
-)
-def test_partitions_in_words(partitions: list[str], words: str) -> None:
-    assert when(partitions) == words

@@ -15,11 +15,12 @@ from finops_pipeline.chargeback.revisions import load_statement
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import ConfigError, ConservationError, SourceError
 from finops_pipeline.lake import Lake
-from finops_pipeline.orchestration import assets, checks, runner, steps
-from finops_pipeline.orchestration.runs import Progress
+from finops_pipeline.orchestration import assets, checks, day_steps, runner
+from finops_pipeline.orchestration.run_report import Progress
 from finops_pipeline.schemas import DAILY_COSTS, PRICE_BOOK, PRICED_USAGE, USAGE
 
 Ran = Callable[..., runner.RunReport]
+Changed = Callable[..., Config]
 
 CENTS_A_CALL = Decimal("0.25")
 
@@ -65,7 +66,7 @@ def test_a_large_day_is_priced_in_batches_to_the_same_rows(
     mediation.calls |= {("a", day_of("2026-09-01")): 7, ("b", day_of("2026-09-01")): 0}
     ran("2026-09-01")
     whole = lake.scan(PRICED_USAGE).collect()
-    monkeypatch.setattr(steps, "RATED_AT_ONCE", 3)
+    monkeypatch.setattr(day_steps, "RATED_AT_ONCE", 3)
     ran("2026-09-01", force=True)
     assert whole.height == 7
     assert lake.scan(PRICED_USAGE).collect().equals(whole)
@@ -125,8 +126,8 @@ def test_a_failure_below_mediation_holds_only_its_own_day(
             raise SourceError("no price for a Wednesday")
         return real(usage, *rest)  # type: ignore[arg-type]
 
-    real = steps.rate
-    monkeypatch.setattr(steps, "rate", rate_or_fail)
+    real = day_steps.rate
+    monkeypatch.setattr(day_steps, "rate", rate_or_fail)
     report = ran("2026-09-01", "2026-09-03")
     assert report.failures == ["priced_usage, 2026-09-02: no price for a Wednesday"]
     assert days_in(lake) == ["2026-09-01", "2026-09-03"]
@@ -154,15 +155,9 @@ def test_a_partial_day_becomes_whole_when_its_source_delivers(ran: Ran, lake: La
     assert lake.stamp(DAILY_COSTS, date=day_of("2026-09-02")).notes["missing_sources"] == []
 
 
-def test_a_changed_owner_prices_again_without_reading_logs(
-    config: Config, ran: Ran, instance: dg.DagsterInstance, lake: Lake
-) -> None:
+def test_a_changed_owner_prices_again_without_reading_logs(ran: Ran, changed: Changed, lake: Lake) -> None:
     ran("2026-09-01")
-    moved = Config.model_validate(
-        config.model_dump(by_alias=True) | {"teams": {"search": {"cost_center": "CC-2"}}}
-    ).located(config.folder)
-    request = runner.RunRequest(days=(day_of("2026-09-01"), day_of("2026-09-01")))
-    report = runner.run(moved, request, now=dt.datetime(2026, 10, 5, tzinfo=dt.UTC), instance=instance)
+    report = ran("2026-09-01", config=changed(teams={"search": {"cost_center": "CC-2"}}))
     assert report.changed == 2, "priced_usage and daily_costs"
     assert lake.scan(DAILY_COSTS).collect().get_column("cost_center").unique().to_list() == ["CC-2"]
 
@@ -393,7 +388,7 @@ def test_an_interruption_ends_the_run(ran: Ran, lake: Lake, monkeypatch: pytest.
         signal.raise_signal(signal.SIGINT)
         return usage
 
-    monkeypatch.setattr(steps, "rate", interrupted)
+    monkeypatch.setattr(day_steps, "rate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ran("2026-09-01")
     assert lake.stamp(USAGE, source="a", date=day_of("2026-09-01")) is not None
@@ -412,7 +407,8 @@ def test_what_breaks_outside_the_partitions_is_a_failure_too(
     assert days_in(lake) == ["2026-09-01"]
 
 
-def test_every_version_of_the_prices_stays(ran: Ran, lake: Lake) -> None:
-    ran("2026-09-01")
+def test_every_version_of_the_prices_stays_with_its_aliases(ran: Ran, changed: Changed, lake: Lake) -> None:
+    ran("2026-09-01", config=changed(model_aliases={"our-deployment": "gpt-4o"}))
     version = lake.stamp(PRICED_USAGE, date=day_of("2026-09-01")).notes["book_version"]
     assert [keys["version"] for keys in lake.partitions(PRICE_BOOK)] == [version]
+    assert lake.stamp(PRICE_BOOK, version=version).notes["aliases"] == {"our-deployment": "gpt-4o"}

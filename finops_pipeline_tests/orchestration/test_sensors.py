@@ -4,21 +4,23 @@ import datetime as dt
 from collections.abc import Callable
 
 import dagster as dg
+import pytest
 from fake_mediation import FakeMediation, day_of, usage_rows
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.orchestration.code_location import build_definitions
-from finops_pipeline.orchestration.partitions import RANGE_END, RANGE_START, range_tags
+from finops_pipeline.orchestration.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 from finops_pipeline.orchestration.runner import RunReport
+from finops_pipeline.orchestration.sensors import days_of_run
 from finops_pipeline.orchestration.session import Session
 from finops_pipeline.schemas import STRAYS
 
 NOW = dt.datetime(2026, 10, 5, 12, tzinfo=dt.UTC)
 
 
-def definitions(config: Config) -> dg.Definitions:
-    return build_definitions(Session(config, now=lambda: NOW))
+def definitions(config: Config, now: dt.datetime = NOW) -> dg.Definitions:
+    return build_definitions(Session(config, now=lambda: now))
 
 
 def hand_over(lake: Lake, mediation: FakeMediation, source: str, day: str, content: str = "one") -> None:
@@ -28,8 +30,8 @@ def hand_over(lake: Lake, mediation: FakeMediation, source: str, day: str, conte
     lake.write(STRAYS, usage_rows(source, day_of(day), 1), stamp, part="from-x", source=source, date=day_of(day))
 
 
-def stray_runs(config: Config, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-    sensor = definitions(config).resolve_sensor_def("strays")
+def stray_runs(config: Config, instance: dg.DagsterInstance, now: dt.datetime = NOW) -> list[dg.RunRequest]:
+    sensor = definitions(config, now).resolve_sensor_def("strays")
     return list(sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests or [])
 
 
@@ -67,18 +69,32 @@ def test_the_same_strays_ask_once_and_changed_ones_again(
     assert key() != first
 
 
+def test_a_day_that_failed_is_tried_again_once_a_day(
+    config: Config, lake: Lake, mediation: FakeMediation, instance: dg.DagsterInstance
+) -> None:
+    hand_over(lake, mediation, "a", "2026-09-03")
+    evening, night = NOW.replace(hour=23, minute=59), NOW + dt.timedelta(hours=12)
+    keys = [request.run_key for now in (NOW, evening, night) for request in stray_runs(config, instance, now)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+NIGHT_OF_THREE = range_tags("2026-09-01", "2026-09-03")
+
+
 def continued(
     config: Config,
     instance: dg.DagsterInstance,
     *,
     options: dict[str, bool] | None = None,
     assets: list[str] | None = None,
+    job: str = "nightly",
+    tags: dict[str, str] = NIGHT_OF_THREE,
 ) -> list[dg.RunRequest]:
     """Run 1 to 3 September as the daemon does, and give what the sensor starts after its failure."""
     defs = definitions(config)
-    result = defs.resolve_job_def("nightly").execute_in_process(
+    result = defs.resolve_job_def(job).execute_in_process(
         instance=instance,
-        tags=range_tags("2026-09-01", "2026-09-03"),
+        tags=tags,
         run_config={"resources": {"options": {"config": options or {}}}},
         asset_selection=[dg.AssetKey.from_user_string(asset) for asset in assets] if assets else None,
         raise_on_error=False,
@@ -142,3 +158,85 @@ def test_a_continuation_that_fails_at_the_last_step_ends(
     requests = continued(config, instance, assets=["priced_usage", "daily_costs"])  # the third has no usage
     assert [(selected(r), spans([r])) for r in requests] == [(["daily_costs"], [("2026-09-01", "2026-09-02")])]
     assert continued(config, instance, assets=["daily_costs"]) == []
+
+
+DAYS_ASSETS = ["usage/a", "usage/b", "priced_usage", "daily_costs"]
+
+
+def failed_backfill(
+    config: Config, instance: dg.DagsterInstance, assets: list[str], tags: dict[str, str]
+) -> dg.DagsterRun:
+    """A run as a backfill from the UI starts it: of Dagster's own job over all assets."""
+    job = definitions(config).resolve_implicit_global_asset_job_def()
+    keys = [dg.AssetKey.from_user_string(asset) for asset in assets]
+    result = job.execute_in_process(instance=instance, asset_selection=keys, tags=tags, raise_on_error=False)
+    assert not result.success
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    return run
+
+
+def ticked(config: Config, instance: dg.DagsterInstance, before: str | None = None) -> tuple[list[dg.RunRequest], str]:
+    """What a tick of the sensor asks for, as the daemon evaluates it, and its cursor."""
+    defs = definitions(config)
+    context = dg.build_sensor_context(
+        instance=instance, cursor=before, repository_def=defs.get_repository_def(), sensor_name="complete_days"
+    )
+    tick = defs.resolve_sensor_def("complete_days").evaluate_tick(context)
+    return list(tick.run_requests or []), tick.cursor or ""
+
+
+def test_complete_days_of_a_failed_backfill_go_on(
+    config: Config, mediation: FakeMediation, instance: dg.DagsterInstance
+) -> None:
+    _, cursor = ticked(config, instance)
+    mediation.fail("b", "2026-09-02")
+    run = failed_backfill(config, instance, DAYS_ASSETS, NIGHT_OF_THREE)
+    assert run.job_name != "nightly"
+    requests, _ = ticked(config, instance, cursor)
+    assert spans(requests) == [("2026-09-01", "2026-09-01"), ("2026-09-03", "2026-09-03")]
+    assert [selected(request) for request in requests] == [["priced_usage", "daily_costs"]] * 2
+
+
+def test_a_backfill_of_some_assets_takes_the_others_for_made(
+    config: Config, mediation: FakeMediation, instance: dg.DagsterInstance, ran: Callable[..., RunReport]
+) -> None:
+    ran("2026-09-01", "2026-09-03", source="a")
+    _, cursor = ticked(config, instance)
+    mediation.fail("b", "2026-09-02")
+    failed_backfill(config, instance, ["usage/b", "priced_usage"], NIGHT_OF_THREE)
+    requests, _ = ticked(config, instance, cursor)
+    assert spans(requests) == [("2026-09-01", "2026-09-01"), ("2026-09-03", "2026-09-03")]
+    assert [selected(request) for request in requests] == [["priced_usage"]] * 2
+
+
+def test_a_failed_month_is_not_carried_on(
+    config: Config, mediation: FakeMediation, instance: dg.DagsterInstance
+) -> None:
+    (config.folder / "outbox").write_text("a file where the folder should be")
+    for tags in (range_tags("2026-09", "2026-09"), {PARTITION: "2026-09"}):
+        assert continued(config, instance, job="month_end", tags=tags) == []
+
+
+def test_a_run_that_came_to_nothing_is_not_repeated(
+    config: Config, mediation: FakeMediation, instance: dg.DagsterInstance
+) -> None:
+    _, cursor = ticked(config, instance)
+    job = definitions(config).resolve_job_def("nightly")
+    run = instance.create_run_for_job(job, tags=NIGHT_OF_THREE)
+    instance.report_run_failed(run, "its worker died before the first step")
+    assert ticked(config, instance, cursor)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("tags", "days"),
+    [
+        (range_tags("2026-09-30", "2026-10-01"), ["2026-09-30", "2026-10-01"]),
+        ({PARTITION: "2026-09-30"}, ["2026-09-30"]),
+        (range_tags("2026-09", "2026-10"), []),
+        ({PARTITION: "2026-09"}, []),
+        ({}, []),
+    ],
+)
+def test_days_of_a_run_are_those_of_its_tags(tags: dict[str, str], days: list[str]) -> None:
+    assert [str(day) for day in days_of_run(tags)] == days

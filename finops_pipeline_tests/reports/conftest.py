@@ -9,14 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from finops_pipeline.chargeback.statement import (
-    Completeness,
-    PreviousMonth,
-    Statement,
-    days_of,
-    draft_statement,
-)
+from finops_pipeline.chargeback.completeness import Completeness
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement, draft_statement
 from finops_pipeline.config.model import Team
+from finops_pipeline.days import days_of
 from finops_pipeline.schemas import DAILY_COSTS
 
 StatementOf = Callable[..., Statement]
@@ -45,7 +41,7 @@ def costs_of(rows: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
 
 
 def whole_month(month: str, **lacks: Any) -> Completeness:
-    return dataclasses.replace(Completeness(days_of(month), (), (), ("bedrock", "gateway", "internal")), **lacks)
+    return dataclasses.replace(Completeness(days_of(month), sources=("bedrock", "gateway", "internal")), **lacks)
 
 
 @pytest.fixture
@@ -53,12 +49,16 @@ def statement_of() -> StatementOf:
     """``statement_of(rows, **overrides)``: October 2026 from rows of daily costs, published as revision 1."""
 
     def build(
-        rows: Iterable[Mapping[str, Any]] = (), *, lacks: Mapping[str, Any] | None = None, **overrides: Any
+        rows: Iterable[Mapping[str, Any]] = (),
+        *,
+        lacks: Mapping[str, Any] | None = None,
+        teams: Mapping[str, Team] | None = None,
+        **overrides: Any,
     ) -> Statement:
         draft = draft_statement(
             "2026-10",
             costs_of(rows),
-            {},
+            teams or {},
             whole_month("2026-10", **(lacks or {})),
             outcomes={"usage": 1},
             lines_read=1,
@@ -111,9 +111,30 @@ def october_rows() -> Iterable[dict[str, Any]]:
             "project": "support-pilot",
             "requests": 60,
             "input_tokens": 290_000,
+            "unpriced_reason": "unresolved_model",
             "unpriced_requests": 60,
             "unpriced_tokens": 290_000,
         }
+
+
+def without_price(
+    team: str | None, model: str | None, reason: str | None, requests: int = 1, tokens: int = 0
+) -> dict[str, Any]:
+    """Calls of a team that have no price for this reason."""
+    return {
+        "team": team,
+        "model": model,
+        "unpriced_reason": reason,
+        "requests": requests,
+        "input_tokens": tokens,
+        "unpriced_requests": requests,
+        "unpriced_tokens": tokens,
+    }
+
+
+@pytest.fixture
+def unpriced() -> Callable[..., dict[str, Any]]:
+    return without_price
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +143,7 @@ def october() -> Statement:
     draft = draft_statement(
         "2026-10",
         costs_of(october_rows()),
-        {team: Team(cost_center=cost_center) for team, (cost_center, _) in TEAMS.items()},
+        {team: Team(cost_center=cost_center, owner=f"Head of {team}") for team, (cost_center, _) in TEAMS.items()},
         whole_month("2026-10"),
         outcomes={"usage": 2_401_377, "duplicate": 9_920, "not_usage": 512, "quarantined": 279},
         lines_read=2_412_088,
@@ -171,12 +192,12 @@ def hostile(statement_of: StatementOf) -> Statement:
             "cost_center": name,
             "cost": Decimal(10 + n),
             "requests": 2,
-            "input_tokens": 100,
-            "unpriced_requests": 1,
-            "unpriced_tokens": 50,
+            "input_tokens": 50,
         }
         for n, name in enumerate(HOSTILE)
     ]
-    statement = statement_of(rows, lacks={"partial_days": ((dt.date(2026, 10, 5), HOSTILE[:3]),)})
+    rows += [without_price(name, name, "unresolved_model", tokens=50) for name in HOSTILE]
+    owners = {name: Team(owner=name) for name in HOSTILE}
+    statement = statement_of(rows, teams=owners, lacks={"partial_days": ((dt.date(2026, 10, 5), HOSTILE[:3]),)})
     before = {name: Decimal(1) for name in HOSTILE}
     return dataclasses.replace(statement, previous=PreviousMonth("2026-09", Decimal(len(HOSTILE)), before, False))

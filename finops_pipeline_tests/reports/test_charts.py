@@ -59,14 +59,6 @@ def test_a_missing_day_is_no_bar_of_zero(with_days: Callable[..., Statement]) ->
     assert (chart.bars[1].state, chart.bars[1].title) == ("missing", "Fri 2\N{NO-BREAK SPACE}October: missing")
 
 
-def test_a_day_without_a_source_is_marked_in_words_too(with_days: Callable[..., Statement]) -> None:
-    partial = ((dt.date(2026, 10, 1), ("gateway",)),)
-    chart = day_chart(with_days(["1", "1"], partial_days=partial), 400)
-    assert chart is not None
-    assert (chart.bars[0].state, chart.bars[1].state) == ("partial", "known")
-    assert chart.bars[0].title.endswith("1.00, a source is missing")
-
-
 @pytest.mark.parametrize("costs", [[], ["0", "0"], [None, None], ["-1", None]])
 def test_without_any_cost_there_is_no_chart(with_days: Callable[..., Statement], costs: list[str | None]) -> None:
     assert day_chart(with_days(costs), 400) is None
@@ -79,3 +71,21 @@ def test_everything_stands_inside_the_chart(october: Statement) -> None:
         assert all(bar.x >= 0 and bar.x + bar.width <= chart.plot_width and bar.y > 0 for bar in chart.bars)
         assert [mark.text for mark in chart.days] == ["1", "8", "15", "22", "29"]
         assert 0 < chart.highest.x < chart.plot_width
+
+
+@pytest.mark.parametrize(
+    ("lacks", "words"),
+    [
+        ({"partial_days": ((dt.date(2026, 10, 2), ("gateway",)),)}, "a source is missing"),
+        ({"stale_days": (dt.date(2026, 10, 2),)}, "out of date"),
+        ({"unfinished_days": (dt.date(2026, 10, 2),)}, "the day was not over"),
+    ],
+)
+def test_a_day_that_lacks_something_is_marked_and_says_what(
+    with_days: Callable[..., Statement], lacks: dict[str, object], words: str
+) -> None:
+    chart = day_chart(with_days(["1", "2"], **lacks), 400)
+    assert chart is not None
+    assert [bar.state for bar in chart.bars] == ["known", "partial"]
+    assert chart.bars[1].title == f"Fri 2\N{NO-BREAK SPACE}October: 2.00, {words}"
+    assert chart.highest.text.endswith("*")

@@ -7,6 +7,7 @@ from decimal import Decimal
 from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,27 @@ def test_the_mails_rows_add_up_to_the_total(statement_of: StatementOf) -> None:
     assert (len(rows), total.amount) == (12, Decimal("120.50"))
     assert sum(row.amount for row in rows) == total.amount
     assert all(row.change is None for row in [*rows, total])
+
+
+def test_an_unknown_charge_is_a_dash_in_both_parts(
+    statement_of: StatementOf, unpriced: Callable[..., dict[str, Any]]
+) -> None:
+    statement = statement_of([unpriced("dark", "x", "unresolved_model", tokens=5), {"team": "lit", "cost": Decimal(1)}])
+    message = composed(statement)
+    text, page = body(message, "plain"), " ".join(Html(body(message, "html")).text.split())
+    (line,) = [line for line in text.splitlines() if line.startswith("dark")]
+    assert line.endswith("– no price")
+    assert "dark – – no price" in page
+    assert "0.00" not in text + page
+
+
+def test_teams_in_the_last_row_that_all_lack_a_price_are_a_dash_too(
+    statement_of: StatementOf, unpriced: Callable[..., dict[str, Any]]
+) -> None:
+    rows = [{"team": f"t{n:02}", "cost": Decimal(1)} for n in range(10)]
+    rows += [unpriced(f"u{n}", "x", "unknown_tier") for n in range(2)]
+    *teams, total = charge_rows(statement_of(rows))
+    assert (teams[-1].name, teams[-1].unpriced, total.unpriced) == ("other (2)", True, False)
 
 
 def test_changes_of_the_other_teams_are_summed(statement_of: StatementOf, october: Statement) -> None:

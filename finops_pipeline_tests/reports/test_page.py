@@ -5,15 +5,20 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
 
-from finops_pipeline.chargeback.statement import Statement, days_of
+from finops_pipeline.chargeback.encoding import content_digest
+from finops_pipeline.chargeback.statement import Statement
+from finops_pipeline.config.model import Team
+from finops_pipeline.days import days_of
 from finops_pipeline.reports import numbers, templating
 from finops_pipeline.reports.page import LONGEST_TABLE, render_page, team_details
 
 StatementOf = Callable[..., Statement]
+Unpriced = Callable[..., dict[str, Any]]
 
 
 class Tables(HTMLParser):
@@ -67,7 +72,7 @@ def test_the_columns_of_the_charges_add_up_to_the_total_shown(october: Statement
 
 def test_cost_centres_of_one_team_add_up_to_its_charge(october: Statement) -> None:
     charges = Tables(render_page(october)).tables[0]
-    (support,) = [row for row in charges if row[0] == "Support"]
+    (support,) = [row for row in charges if row[0].startswith("Support")]
     parts = [row for row in charges[1:-1] if not row[0]]
     assert [row[1] for row in parts] == ["CC-210", "CC-215"]
     assert sum(amount_of(row[2]) for row in parts) == amount_of(support[2])
@@ -78,7 +83,7 @@ def test_each_teams_details_add_up_to_its_charge(october: Statement) -> None:
     charged = [total for total in october.team_totals if total.requests]
     assert len(details) == len(charged) == 7
     for total, table in zip(charged, details, strict=True):
-        amounts = [amount_of(row[-2]) for row in table[1:]]
+        amounts = [amount_of(row[-2]) for row in table[1:] if row[-2] != "– no price"]
         assert sum(amounts) == total.amount
 
 
@@ -99,23 +104,64 @@ def test_one_row_alone_is_never_called_other(statement_of: StatementOf, models: 
     assert (len(details), details[-1].others) == (rows, others)
 
 
-def test_the_page_says_what_it_lacks(statement_of: StatementOf) -> None:
+def test_the_page_says_what_it_lacks(statement_of: StatementOf, unpriced: Unpriced) -> None:
     statement = statement_of(
-        [{"team": "a", "model": "qwen3", "input_tokens": 5, "unpriced_requests": 1, "unpriced_tokens": 5}],
-        lacks={"missing_days": (dt.date(2026, 10, 4),), "partial_days": ((dt.date(2026, 10, 5), ("gateway",)),)},
+        [unpriced("a", "qwen3", "unresolved_model", tokens=5)],
+        lacks={
+            "missing_days": (dt.date(2026, 10, 4),),
+            "partial_days": ((dt.date(2026, 10, 5), ("gateway",)),),
+            "stale_days": (dt.date(2026, 10, 6),),
+            "unfinished_days": (dt.date(2026, 10, 31),),
+        },
         revision=2,
         replaces=Decimal("1.00"),
     )
     text = Tables(render_page(statement)).text.replace(numbers.NO_BREAK, " ")
     for words in (
         "Preliminary, incomplete, revision 2",
-        "Data incomplete: 30 of 31 days, 3 sources, 1 day in part",
+        "Data incomplete: 30 of 31 days, 3 sources, 1 day in part, 1 day out of date, 1 day not over",
         "Replaces revision 1 of 1.00: −1.00",
         "1 of 31 days is missing (4 October)",
         "1 day lacks a source (gateway on 5 October)",
-        "100.0 % of tokens have no price (qwen3; 5 tokens in 1 call",
+        "1 day is out of date (6 October)",
+        "1 day was not over (31 October)",
+        "100.0 % of tokens have no price (5 tokens in 1 call; team a). Not in the price book: qwen3.",
+        "1 call, 5 tokens",
+        "of tokens, in 1 call",
     ):
         assert words in text, words
+
+
+def test_an_unknown_charge_is_a_dash_and_never_zero(statement_of: StatementOf, unpriced: Unpriced) -> None:
+    statement = statement_of(
+        [
+            unpriced("dark", "x", "unresolved_model", tokens=5),
+            unpriced("dark", "y", "unknown_tier", tokens=5),
+            unpriced("mixed", "x", "unresolved_model", tokens=5),
+            {"team": "mixed", "model": "y", "cost": Decimal(1)},
+        ]
+    )
+    page = Tables(render_page(statement))
+    charges, of_mixed, of_dark = page.tables
+    shown = {row[0]: row[2:4] for row in charges[1:]}
+    assert shown["dark"] == ["– no price", "–"]
+    assert shown["mixed"][0] == shown["Total"][0] == "1.00"
+    assert {row[1]: row[-2:] for row in of_dark[1:]} == {"x": ["– no price", "–"], "y": ["– no price", "–"]}
+    assert {row[1]: row[-2] for row in of_mixed[1:]} == {"x": "– no price", "y": "1.00"}
+    assert "0.00" not in "".join(cell for table in page.tables for row in table for cell in row)
+    assert re.search(r"dark\s*– no price", page.text), "the summary of the team's details too"
+
+
+def test_a_teams_owner_stands_below_its_name(statement_of: StatementOf) -> None:
+    teams = {"a": Team(owner="Ada Lovelace"), "b": Team()}
+    page = render_page(statement_of([{"team": team, "cost": Decimal(1)} for team in "ab"], teams=teams))
+    assert page.count('<span class="owner">Ada Lovelace</span>') == 1
+    assert page.count('class="owner"') == 1
+
+
+def test_the_digest_shown_is_that_of_publication(october: Statement) -> None:
+    assert content_digest(october)[:16] in render_page(october)
+    assert "c0ffee" * 2 in render_page(october, "c0ffee" * 10)
 
 
 def test_without_a_previous_month_the_comparison_is_a_dash_and_no_column(statement_of: StatementOf) -> None:

@@ -1,14 +1,17 @@
-import dataclasses
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from finops_pipeline.chargeback.statement import PreviousMonth, Statement, days_of
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement
+from finops_pipeline.days import days_of
 from finops_pipeline.reports import numbers, wording
+from finops_pipeline.schemas.priced_usage import PRICE_REASONS
 
 StatementOf = Callable[..., Statement]
+Unpriced = Callable[..., dict[str, Any]]
 
 
 def plain(text: str) -> str:
@@ -75,7 +78,7 @@ def test_the_status_says_that_it_is_preliminary_and_whether_it_lacks_anything(st
         ({"a": 60, "b": 40}, None, "2 calls by 2 teams; a pays the most, 60.0 % of the total."),
         ({"a": 60}, None, "1 call, charged to a."),
         ({None: 60}, None, "1 call, none of which names a team."),
-        ({"a": 0, "b": 0}, None, "2 calls by 2 teams; a pays the most."),
+        ({"a": 0, "b": 0}, None, "2 calls by 2 teams."),
     ],
 )
 def test_the_sentence_is_made_from_the_numbers(
@@ -115,36 +118,102 @@ def test_missing_sources_are_named_with_their_days(statement_of: StatementOf) ->
     partial = ((dt.date(2026, 10, 21), ("gateway",)), (dt.date(2026, 10, 22), ("gateway", "internal")))
     (notice,) = wording.notices(statement_of(lacks={"partial_days": partial}))
     assert notice.headline == "2 days lack a source"
-    assert plain(notice.explanation).startswith("(gateway on 21–22 October; internal on 22 October).")
+    assert plain(notice.explanation) == (
+        "(gateway on 21–22 October; internal on 22 October). What these sources would add is not in this statement."
+    )
+    (alone,) = wording.notices(statement_of(lacks={"partial_days": partial[:1]}))
+    assert alone.headline == "1 day lacks a source"
+    assert plain(alone.explanation).startswith("(gateway on 21 October). What this source would add")
 
 
-def test_calls_without_a_price_are_named_with_models_and_teams(statement_of: StatementOf) -> None:
-    unpriced = {"requests": 3, "input_tokens": 30, "unpriced_requests": 3, "unpriced_tokens": 30}
+@pytest.mark.parametrize(
+    ("days", "headline", "explanation"),
+    [
+        ((5,), "1 day is out of date", "(5 October): logs that came since are not priced yet."),
+        ((5, 6, 9), "3 days are out of date", "(5–6 and 9 October): logs that came since are not priced yet."),
+    ],
+)
+def test_days_whose_logs_have_changed_are_named(
+    statement_of: StatementOf, days: tuple[int, ...], headline: str, explanation: str
+) -> None:
+    (notice,) = wording.notices(statement_of(lacks={"stale_days": october_days(*days)}))
+    assert notice.headline == headline
+    assert plain(notice.explanation).startswith(explanation)
+
+
+@pytest.mark.parametrize(
+    ("days", "headline", "explanation"),
+    [
+        ((31,), "1 day was not over", "(31 October) when the logs were read."),
+        ((30, 31), "2 days were not over", "(30–31 October) when the logs were read."),
+    ],
+)
+def test_days_that_were_not_over_are_named(
+    statement_of: StatementOf, days: tuple[int, ...], headline: str, explanation: str
+) -> None:
+    (notice,) = wording.notices(statement_of(lacks={"unfinished_days": october_days(*days)}))
+    assert notice.headline == headline
+    assert plain(notice.explanation).startswith(explanation)
+
+
+def test_calls_without_a_price_are_named_with_models_and_teams(statement_of: StatementOf, unpriced: Unpriced) -> None:
     statement = statement_of(
         [
-            {"team": "b", "model": "x", **unpriced},
-            {"team": None, "model": "y", **unpriced},
+            unpriced("b", "x", "unresolved_model", 3, 30),
+            unpriced(None, "y", "unresolved_model", 3, 30),
             {"team": "a", "model": "z", "cost": Decimal(1), "input_tokens": 9940},
         ]
     )
     (notice,) = wording.notices(statement)
     assert plain(notice.headline) == "0.6 % of tokens have no price"
-    assert notice.explanation.startswith("(x and y; 60 tokens in 6 calls; team b and unallocated usage).")
+    assert notice.explanation == (
+        "(60 tokens in 6 calls; team b and unallocated usage). Not in the price book: x and y. "
+        "Nothing is charged for them until a price is set."
+    )
 
 
-def test_calls_without_price_and_tokens_are_counted_as_calls(statement_of: StatementOf) -> None:
-    (notice,) = wording.notices(statement_of([{"team": "a", "unpriced_requests": 1}]))
+def test_each_reason_is_told_with_its_calls(statement_of: StatementOf, unpriced: Unpriced) -> None:
+    statement = statement_of(
+        [
+            unpriced("a", "x", "unknown_tier", 2, 40),
+            unpriced("a", "y", "unresolved_model", 1, 20),
+            unpriced("a", "x", "missing_usage", 1),
+        ]
+    )
+    (notice,) = wording.notices(statement)
+    assert notice.explanation == (
+        "(60 tokens in 4 calls; team a). Unknown service tier: x, 2 calls. Not in the price book: y, 1 call. "
+        "No token counts in the log: x, 1 call. Nothing is charged for them."
+    )
+
+
+@pytest.mark.parametrize("reason", [*PRICE_REASONS, None])
+def test_every_reason_has_words_and_a_price_is_asked_for_only_where_it_helps(
+    statement_of: StatementOf, unpriced: Unpriced, reason: str | None
+) -> None:
+    (notice,) = wording.notices(statement_of([unpriced("a", "x", reason)]))
+    kept = reason is not None
+    assert ("not kept" not in notice.explanation) is kept
+    of_the_log = {"invalid_usage", "missing_usage", "no_reported_cost", None}
+    assert ("until a price is set" in notice.explanation) is (reason not in of_the_log)
+
+
+def test_calls_without_price_and_tokens_are_counted_as_calls(statement_of: StatementOf, unpriced: Unpriced) -> None:
+    (notice,) = wording.notices(statement_of([unpriced("a", None, "no_reported_cost")]))
     assert notice.headline == "1 call has no price"
-    assert notice.explanation.startswith("(no model named; tokens unknown; team a).")
+    assert notice.explanation.startswith("(tokens unknown; team a). No cost in the log: no model named.")
 
 
-def test_many_unpriced_models_are_cut_to_the_first_three(statement_of: StatementOf) -> None:
-    rows = [
-        {"team": "a", "model": f"m{n}", "input_tokens": n, "unpriced_requests": 1, "unpriced_tokens": n}
-        for n in range(1, 7)
-    ]
+def test_many_unpriced_models_are_cut_to_the_first_three(statement_of: StatementOf, unpriced: Unpriced) -> None:
+    rows = [unpriced("a", f"m{n}", "unresolved_model", 1, n) for n in range(1, 7)]
     (notice,) = wording.notices(statement_of(rows))
-    assert notice.explanation.startswith("(m6, m5, m4 and 3 more;")
+    assert "Not in the price book: m6, m5, m4 and 3 more." in notice.explanation
+
+
+def test_who_owes_an_unknown_amount_is_not_said_to_pay_the_most(statement_of: StatementOf, unpriced: Unpriced) -> None:
+    one, two = (unpriced(team, "x", "unresolved_model") for team in "ab")
+    assert wording.summary(statement_of([one])) == "1 call by a."
+    assert wording.summary(statement_of([one, two])) == "2 calls by 2 teams."
 
 
 @pytest.mark.parametrize(
@@ -178,8 +247,21 @@ def test_coverage_counts_days_and_sources(statement_of: StatementOf) -> None:
     partial = ((dt.date(2026, 10, 21), ("gateway",)),)
     lacking = statement_of(lacks={"missing_days": october_days(1, 2), "partial_days": partial})
     assert wording.coverage(lacking) == "29 of 31 days, 3 sources, 1 day in part"
+    changed = statement_of(lacks={"stale_days": october_days(1, 2), "unfinished_days": october_days(31)})
+    assert wording.coverage(changed) == "31 of 31 days, 3 sources, 2 days out of date, 1 day not over"
 
 
-def test_the_command_covers_the_statements_days(statement_of: StatementOf) -> None:
-    february = dataclasses.replace(statement_of(), month="2028-02")
-    assert wording.drill_down(february) == "finops breakdown --from 2028-02-01 --to 2028-02-29 --by team,model"
+@pytest.mark.parametrize(
+    ("start", "period", "first"),
+    [
+        (1, "1–31 October 2026 UTC", "2026-10-01"),
+        (15, "15–31 October 2026 UTC", "2026-10-15"),
+        (31, "31 October 2026 UTC", "2026-10-31"),
+    ],
+)
+def test_the_period_and_the_command_are_those_of_the_days_covered(
+    statement_of: StatementOf, start: int, period: str, first: str
+) -> None:
+    statement = statement_of(lacks={"expected_days": days_of("2026-10")[start - 1 :]})
+    assert wording.period(statement) == period
+    assert wording.drill_down(statement) == f"finops breakdown --from {first} --to 2026-10-31 --by team,model"

@@ -7,16 +7,19 @@ the steps call; the monthly steps stand in ``month_steps``. Nothing here knows D
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from finops_pipeline.allocation import assign_owners, ownership_digest
+from finops_pipeline.chargeback.completeness import usage_of
+from finops_pipeline.config.model import Config
 from finops_pipeline.costs import daily_costs
+from finops_pipeline.days import is_over
 from finops_pipeline.errors import IncompleteDayError
 from finops_pipeline.lake import Key, Lake, Stamp
 from finops_pipeline.mediation.day import mediate_day
-from finops_pipeline.orchestration.step import Fact, StepContext, StepResult
+from finops_pipeline.orchestration.context import Fact, StepContext, StepResult
 from finops_pipeline.pricing.book import PriceBook, compile_book
 from finops_pipeline.pricing.rating import rate
 from finops_pipeline.schemas import DAILY_COSTS, PRICE_BOOK, PRICED_USAGE, USAGE, Table
@@ -51,36 +54,40 @@ def mediate(context: StepContext, partition: str, *, source: str) -> StepResult:
 def price(context: StepContext, partition: str) -> StepResult:
     """``priced_usage`` of a day from every source's usage: who pays, and what it cost.
 
+    The config says which sources the day should have, the lake which ones it has: what was ingested stays charged when
+    its source leaves the config. The file's notes keep what it was made from, for the month's statement.
+
     Raises:
         IncompleteDayError: sources have not delivered the day, and the run may not go on without them.
     """
     config, lake, day = context.config, context.lake, dt.date.fromisoformat(partition)
-    delivered = {source.name: lake.stamp(USAGE, source=source.name, date=day) for source in config.sources}
-    missing = sorted(name for name, stamp in delivered.items() if stamp is None)
+    delivered, configured = usage_of(lake, day), {source.name for source in config.sources}
+    missing, retired = sorted(configured - set(delivered)), sorted(set(delivered) - configured)
     if missing and not context.allow_partial:
         raise IncompleteDayError(
             f"the day lacks {', '.join(missing)}. Run the day again (finops run --from {day} --to {day}), "
             "or go on without with --allow-partial; the day and its statement are marked incomplete then."
         )
-    book = compile_book(config)
-    basis = {source.name: source.cost_basis for source in config.sources}
-    digest = digest_of(
-        PRICED_USAGE.version,
-        {name: [stamp.schema_version, stamp.input_digest] for name, stamp in delivered.items() if stamp},
-        missing,
-        basis,
-        book.version,
-        ownership_digest(config.ownership, config.teams),
-    )
+    book, unfinished = compile_book(config), not is_over(day, context.now)
     with lake.lease(PRICED_USAGE, date=day):
-        changed = context.force or not is_current(lake.stamp(PRICED_USAGE, date=day), digest)
+        before = lake.stamp(PRICED_USAGE, date=day)
+        basis = _cost_basis(config, sorted(delivered), before)
+        notes: dict[str, object] = {
+            "sources": {name: stamp.input_digest for name, stamp in sorted(delivered.items())},
+            "missing_sources": missing,
+            "cost_basis": basis,
+            "book_version": book.version,
+            "ownership": ownership_digest(config.ownership, config.teams),
+            "unfinished": unfinished,
+        }
+        schemas = [stamp.schema_version for _, stamp in sorted(delivered.items())]
+        digest = digest_of(PRICED_USAGE.version, notes, schemas)
+        changed = context.force or not is_current(before, digest)
         if changed:
             _keep_book(context, book)
-            stamp = Stamp(
-                PRICED_USAGE.version, digest, context.run, {"missing_sources": missing, "book_version": book.version}
-            )
+            stamp = Stamp(PRICED_USAGE.version, digest, context.run, notes)
             with lake.writer(PRICED_USAGE, stamp, date=day) as append:
-                for usage in _usage_batches(lake, day, [name for name in sorted(delivered) if name not in missing]):
+                for usage in _usage_batches(lake, day, sorted(delivered)):
                     owned = assign_owners(usage, config.ownership, config.teams)
                     append(PRICED_USAGE.conform(rate(owned, book, basis)).collect())
     return StepResult(
@@ -91,7 +98,7 @@ def price(context: StepContext, partition: str) -> StepResult:
             "missing_sources": missing,
             "input_digest": digest[:16],
         },
-        _incomplete(missing),
+        _remarks(missing, retired, unfinished=unfinished),
     )
 
 
@@ -110,7 +117,8 @@ def roll_up(context: StepContext, partition: str) -> StepResult:
         changed = context.force or not is_current(lake.stamp(DAILY_COSTS, date=day), digest)
         if changed:
             costs = DAILY_COSTS.conform(daily_costs(lake.scan(PRICED_USAGE, date=day))).collect()
-            lake.write(DAILY_COSTS, costs, Stamp(DAILY_COSTS.version, digest, context.run, priced.notes), date=day)
+            notes = {**priced.notes, "priced_usage": priced.input_digest}
+            lake.write(DAILY_COSTS, costs, Stamp(DAILY_COSTS.version, digest, context.run, notes), date=day)
     totals = lake.scan(DAILY_COSTS, date=day).select(pl.len(), pl.col("requests").sum(), pl.col("cost").sum()).collect()
     rows, requests, cost = totals.row(0)
     return StepResult(
@@ -151,12 +159,38 @@ def _usage_batches(lake: Lake, day: dt.date, sources: list[str]) -> Iterator[pl.
         yield lake.scan(USAGE, source=[], date=day).drop("date")
 
 
+def _cost_basis(config: Config, sources: Sequence[str], before: Stamp | None) -> dict[str, str]:
+    """What each source is charged by: as the config says, or as it last said of a source that it no longer has."""
+    kept = {} if before is None else before.notes.get("cost_basis", {})
+    known = {
+        **(kept if isinstance(kept, dict) else {}),
+        **{source.name: source.cost_basis for source in config.sources},
+    }
+    return {name: known.get(name, "contracted") for name in sources}
+
+
 def _keep_book(context: StepContext, book: PriceBook) -> None:
     """Keep each price book that ever priced anything: a cost can be explained as long as the lake lives."""
     if context.lake.stamp(PRICE_BOOK, version=book.version) is None:
-        stamp = Stamp(PRICE_BOOK.version, book.version, context.run)
+        stamp = Stamp(PRICE_BOOK.version, book.version, context.run, {"aliases": dict(book.aliases)})
         context.lake.write(PRICE_BOOK, book.rows, stamp, version=book.version)
 
 
-def _incomplete(missing: list[str]) -> tuple[str, ...]:
-    return (f"made without {', '.join(missing)}: the day is marked incomplete",) if missing else ()
+def _remarks(missing: Sequence[str], retired: Sequence[str], *, unfinished: bool) -> tuple[str, ...]:
+    remarks = []
+    if missing:
+        remarks.append(f"made without {', '.join(missing)}: the day is marked incomplete")
+    if retired:
+        remarks.append(still_charged(retired))
+    if unfinished:
+        remarks.append("made before the day was over: it is marked incomplete until it is run again")
+    return tuple(remarks)
+
+
+def still_charged(retired: Sequence[str]) -> str:
+    """What a person should know of sources that the config no longer has, while the lake has usage of them."""
+    folders = ", ".join(f"usage/source={name}" for name in retired)
+    return (
+        f"no longer in finops.yaml and still charged: {', '.join(retired)}. "
+        f"To charge them no more, delete {folders} from the lake and run their days again"
+    )
