@@ -1,4 +1,4 @@
-"""The end of `finops demo`: both months side by side, what was wrong with the logs, and where to look."""
+"""The end of `finops demo`: both months side by side, where to look, and what to try next."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

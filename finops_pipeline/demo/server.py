@@ -42,6 +42,9 @@ PORT_FLAGS = (
     "filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc",
 )  # fmt: skip
 
+RETRIES: dict[str, Any] = {"mode": "standard", "total_max_attempts": 8}
+"""On a busy machine a server that has just started answers a few puts with an internal error."""
+
 _REFUSALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
 """What another server says to our credentials."""
 
@@ -123,7 +126,7 @@ class S3Server:
             aws_secret_access_key=self._secret_key,
             region_name=REGION,
         )
-        config = Config(proxies={}, s3={"addressing_style": "path"}, **{"retries": {"mode": "standard"}, **settings})
+        config = Config(proxies={}, s3={"addressing_style": "path"}, **{"retries": RETRIES, **settings})
         return session.client("s3", endpoint_url=self.endpoint_url, config=config)
 
     def start(self) -> Self:

@@ -186,7 +186,24 @@ def _table(index: int, fetched: Fetched, body: BinaryIO, encoding: str, folder: 
             target.write(chunk)
     if damage.reason:
         fetched.state = "damaged"
+        if encoding == "csv":
+            _cut_to_whole_lines(path)
     return TableFile(path, index, encoding, damage.reason)
+
+
+def _cut_to_whole_lines(path: Path) -> None:
+    """Drop what follows the last line end: half a row may look like a whole one with a shorter number."""
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - (1 << 16))
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                end = start + found + 1
+                break
+            end = start
+        file.truncate(end)
 
 
 def overlong(length: int) -> str:

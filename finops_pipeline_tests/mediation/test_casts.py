@@ -66,7 +66,16 @@ def test_times_are_instants_in_utc(written: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["yesterday", "2026-10-05", "2026-13-05T14:05:12Z", "-5", "1e99", "2026-10-05T25:00:00Z", "2026-10-05T08:00:00+99:99"]
+    "written",
+    [
+        "yesterday",
+        "2026-10-05",
+        "2026-13-05T14:05:12Z",
+        "-5",
+        "1e99",
+        "2026-10-05T25:00:00Z",
+        "2026-10-05T08:00:00+99:99",
+    ],
 )
 def test_what_is_no_time_is_none(written: str) -> None:
     assert instants(pl.Series([written])).to_list() == [None]

@@ -523,6 +523,17 @@ def test_parquet_and_csv_rows_are_records(
     assert reasons(lake) == [(1, "not a readable Parquet file"), (2, "3 cells, where the header has 4")]
 
 
+def test_half_a_row_of_a_table_that_breaks_off_is_no_row(
+    lake: Lake, config: MakeConfig, put: Put, mediate: Mediate
+) -> None:
+    table = b"timestamp,model,input_tokens\n2026-10-05T08:00:00Z,gpt-4o,111\n2026-10-05T08:00:01Z,gpt-4o,222222"
+    stored = gzip.compress(table, compresslevel=0)
+    put("date=2026-10-05/a.csv", stored[:-11])  # the checksum, the length and three digits are missing
+    assert counted(mediate(config())) == {"usage": 1, "quarantined": 1}
+    assert lake.scan(USAGE).collect().get_column("input_tokens").to_list() == [111]
+    assert reasons(lake) == [(2, "the gzip stream ends early")]
+
+
 def test_user_ids_are_hashed_where_the_config_says_so(
     lake: Lake, config: MakeConfig, put: Put, mediate: Mediate
 ) -> None:
