@@ -18,6 +18,9 @@ from finops_pipeline.mediation.fingerprints import FINGERPRINT_HEX, FingerprintK
 BATCH_ROWS = 61_440
 """Rows of one frame: a multiple of DuckDB's vector of 2,048, large enough for Polars, small enough for memory."""
 
+LEAST_ROWS = 16_384
+"""Rows that are gathered before they are handed on, where a file has so many."""
+
 LINE, IS_RECORD, FINGERPRINT = "raw_line", "is_record", "prompt_fingerprint"
 
 _ABSENT = "('', '[]', '{}')"
@@ -122,11 +125,20 @@ def _frames(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[pl.Data
 
 
 def _numbered(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Number the rows from 1 on."""
-    rows = 0
+    """Number the rows from 1 on, in frames that are worth the overhead of an expression."""
+    rows, held, height = 0, [], 0
     for frame in frames:
-        yield frame.with_row_index(LINE, rows + 1).cast({LINE: pl.Int64})
-        rows += frame.height
+        held.append(frame)
+        height += frame.height
+        if height >= LEAST_ROWS:
+            yield _with_lines(held, rows)
+            rows, held, height = rows + height, [], 0
+    if held:
+        yield _with_lines(held, rows)
+
+
+def _with_lines(frames: list[pl.DataFrame], before: int) -> pl.DataFrame:
+    return pl.concat(frames).with_row_index(LINE, before + 1).cast({LINE: pl.Int64})
 
 
 def _container(field: Field) -> str:
