@@ -127,13 +127,13 @@ def _commands(folder: Path) -> Mapping[str, str]:
     from finops_pipeline.cli.demo_summary import short
 
     place = short(folder)
+    home = f"{folder}/dagster" if Path(place).is_absolute() else f"$PWD/{place}/dagster"
     return {
         "October by team and model": (
             f"finops --config {place}/finops.yaml breakdown --from 2026-10-01 --to 2026-10-31 --by team,model"
         ),
         "The run in Dagster": (
-            f"DAGSTER_HOME={folder}/dagster FINOPS_CONFIG={folder}/finops.yaml "
-            "dagster dev -m finops_pipeline.definitions"
+            f"DAGSTER_HOME={home} FINOPS_CONFIG={place}/finops.yaml dagster dev -m finops_pipeline.definitions"
         ),
         "The logs in S3": f"finops demo --serve{'' if place == 'finops-demo' else f' --folder {place}'}",
     }
