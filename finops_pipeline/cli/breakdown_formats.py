@@ -93,7 +93,7 @@ def print_table(found: Breakdown, limit: int | None) -> None:
     if found.by:
         for place, (row, cost) in enumerate(zip(rows, cents, strict=True)):
             labels = found.labels(row, place)
-            cells = [shown(t, _absent(name)) for name, t in zip(found.by, labels, strict=True)]
+            cells = [shown(t, _absent(name)) if t != "" else "" for name, t in zip(found.by, labels, strict=True)]
             table.add_row(*cells, *_measures(row, cost, row["share"]))
         table.add_section()
     whole = 1.0 if total else None

@@ -31,7 +31,7 @@ OPERATIONS = {
 _STRAY_DAYS_MAX = 2
 """Strays arrive at most that many days late, and within the demo's days: a later run would have to look for others."""
 
-_GZIP_LEVEL = 4
+_GZIP_LEVEL = 1
 
 _Hour = tuple[str, int]
 """Region and the delivery's hour, counted from the epoch."""
@@ -48,7 +48,7 @@ class BedrockLogs:
         self._pending: defaultdict[_Hour, list[bytes]] = defaultdict(list)
         self._copy, self._near_copy = Every(480, 40), Every(900, 90)
         self._torn, self._garbage = Every(4_500, 120), Every(7_000, 200)
-        self._stray, self._after_midnight = Every(10_000, 150), Every(60, 5)
+        self._stray, self._after_midnight = Every(40_000, 150), Every(60, 5)
         self._offloaded = Every(700, 10)
         self._garbage_lines = 0
 

@@ -58,7 +58,7 @@ class RecordLogs:
         self.tally = Tally("internal")
         self._scale = scale
         self._late: list[Record] = []
-        self._copy, self._near_copy, self._stray = Every(650, 30), Every(1_200, 50), Every(9_000, 25)
+        self._copy, self._near_copy, self._stray = Every(650, 30), Every(1_200, 50), Every(30_000, 25)
         self._impossible, self._garbage = Every(5_200, 60), Every(7_500, 70)
         self._bad_records = self._bad_lines = 0
 

@@ -42,8 +42,8 @@ PORT_FLAGS = (
     "filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc",
 )  # fmt: skip
 
-RETRIES: dict[str, Any] = {"mode": "standard", "total_max_attempts": 8}
-"""On a busy machine a server that has just started answers a few puts with an internal error."""
+PROBE = "finops-ready"
+"""Bucket and key of the object by which a start is known to be done."""
 
 _REFUSALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
 """What another server says to our credentials."""
@@ -126,7 +126,7 @@ class S3Server:
             aws_secret_access_key=self._secret_key,
             region_name=REGION,
         )
-        config = Config(proxies={}, s3={"addressing_style": "path"}, **{"retries": RETRIES, **settings})
+        config = Config(proxies={}, s3={"addressing_style": "path"}, **{"retries": {"mode": "standard"}, **settings})
         return session.client("s3", endpoint_url=self.endpoint_url, config=config)
 
     def start(self) -> Self:
@@ -243,7 +243,7 @@ class S3Server:
             )
 
     def _answers(self) -> bool:
-        """Wait until an S3 request is answered; False when the server has ended or is not the one that answers.
+        """Wait until an object can be read; False when the server has ended or is not the one that answers.
 
         Raises:
             FinopsError: the server runs and stays silent.
@@ -257,7 +257,7 @@ class S3Server:
         ) as s3:
             while self._guard.poll() is None:
                 try:
-                    s3.list_buckets()
+                    _touch_probe(s3)
                     return True
                 except (BotoCoreError, ClientError) as error:
                     if isinstance(error, ClientError) and error.response["Error"]["Code"] in _REFUSALS:
@@ -289,6 +289,22 @@ class S3Server:
     def _log_tail(self) -> str:
         lines = self._log_file.read_text(errors="replace").splitlines() if self._log_file.exists() else []
         return "\n".join(lines[-LOG_TAIL_LINES:]) or "(none)"
+
+
+def _touch_probe(s3: "S3Client") -> None:
+    """Read an object that lies in the store for this purpose, or write it where it does not yet.
+
+    A server that lists its buckets may not know its volumes yet: what was stored before cannot be read until it does.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        s3.get_object(Bucket=PROBE, Key=PROBE)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("NoSuchBucket", "NoSuchKey"):
+            raise
+        s3.create_bucket(Bucket=PROBE)
+        s3.put_object(Bucket=PROBE, Key=PROBE, Body=PROBE.encode())
 
 
 def _weed_binary() -> Path:

@@ -25,7 +25,7 @@ from finops_pipeline.demo.record_logs import IMPOSSIBLE
 
 SOURCES = ("bedrock", "gateway", "internal")
 
-CONTENT = {1: "de77cbfe61a2fa89a83810c1536ce15723703da368535ca0e11deaf27860cbce"}
+CONTENT = {2: "de77cbfe61a2fa89a83810c1536ce15723703da368535ca0e11deaf27860cbce"}
 """Content of each version of the sample logs at scale 0.01: whoever changes them raises MANIFEST_VERSION."""
 
 
