@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from finops_pipeline import leases
 from finops_pipeline.errors import LakeError
+from finops_pipeline.files import naming_the_lake
 from finops_pipeline.schemas import Table
 
 Key = str | int | dt.date
@@ -189,13 +190,13 @@ class Lake:
     def writer(self, table: Table, stamp: Stamp, *, part: str = "part-0", **keys: Key) -> Iterator["PartitionWriter"]:
         """Replace a partition by the frames appended, one row group each, when the block ends without an error."""
         target = self.path(table, part=part, **keys)
-        with _explained(target):
+        with naming_the_lake(target):
             staged = self._staging() / f"{table.name}-{uuid.uuid4().hex}.parquet"
         writer = PartitionWriter(table, staged, stamp)
         try:
             yield writer
             writer.close()
-            with _explained(target):
+            with naming_the_lake(target):
                 _publish(staged, target)
         finally:
             writer.abandon()
@@ -209,7 +210,7 @@ class Lake:
         """
         _complete(table, keys)
         target = self.folder(table, **keys) if part is None else self.path(table, part=part, **keys)
-        with _explained(target):
+        with naming_the_lake(target):
             if not target.exists():
                 return
             leaving = self._staging() / f"{table.name}-{uuid.uuid4().hex}.removed"
@@ -239,7 +240,7 @@ class Lake:
         _complete(table, keys)
         name = "-".join([table.name, *(_step(key, keys[key]) for key in table.partition_keys)])
         file = self.root / "_leases" / f"{name}.json"
-        with _explained(file):
+        with naming_the_lake(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             lock = leases.acquire(file)
         try:
@@ -251,7 +252,7 @@ class Lake:
         """Create the partition's folder; False where somebody else already has. Revisions are claimed this way."""
         _complete(table, keys)
         folder = self.folder(table, **keys)
-        with _explained(folder):
+        with naming_the_lake(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             try:
                 folder.mkdir()
@@ -273,7 +274,7 @@ class PartitionWriter:
         if frame.height == 0 and self._writer is not None:
             return
         arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-        with _explained(self._path):
+        with naming_the_lake(self._path):
             if self._writer is None:
                 schema = arrow.schema
                 self._writer = pq.ParquetWriter(self._path, schema, compression="zstd", store_decimal_as_integer=True)
@@ -293,7 +294,7 @@ class PartitionWriter:
         if self._writer is None:
             self(self._table.empty())
         assert self._writer is not None
-        with _explained(self._path):
+        with naming_the_lake(self._path):
             self._writer.add_key_value_metadata(self._stamp.encode())
             self._writer.close()
         self._writer = None
@@ -367,14 +368,3 @@ def _discard(path: Path) -> None:
     else:
         with contextlib.suppress(OSError):
             path.unlink()
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LakeError(
-            f"{path}: cannot be written ({error.strerror or error}). "
-            "Check `lake` in finops.yaml, the folder's permissions and the free space."
-        ) from error

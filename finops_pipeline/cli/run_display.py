@@ -26,7 +26,24 @@ def on_terminal() -> bool:
     return sys.stderr.isatty()
 
 
-class RunDisplay:
+class _WithBar:
+    """Shows its bar, where it has one, for the length of a block."""
+
+    _bar: Progress | None
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+class RunDisplay(_WithBar):
     """Shows a run as it goes, on stderr, and its end: results on stdout, failures on stderr.
 
     Args:
@@ -40,17 +57,6 @@ class RunDisplay:
         self._quiet = quiet
         self._bar = None if plain or not on_terminal() else new_bar(self._console)
         self._task = None if self._bar is None else self._bar.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
     def tell(self, ended: "PartitionEnded") -> None:
         """Take note of a partition that has ended."""
@@ -86,23 +92,12 @@ class RunDisplay:
         console().print(table)
 
 
-class Steps:
+class Steps(_WithBar):
     """A bar for work that tells how many of its steps are done; nothing where nobody watches."""
 
     def __init__(self, doing: str) -> None:
         self._bar = new_bar(console(stderr=True)) if on_terminal() else None
         self._task = None if self._bar is None else self._bar.add_task(doing, total=None)
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
     def tell(self, done: int, total: int) -> None:
         """So many steps of so many are done."""
