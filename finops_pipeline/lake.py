@@ -231,18 +231,23 @@ class Lake:
     # -- concurrency ---------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def lease(self, table: Table, **keys: Key) -> Iterator[None]:
+    def lease(self, table: Table, *, wait: dt.timedelta = dt.timedelta(), **keys: Key) -> Iterator[None]:
         """Hold the right to write a partition for the length of the block.
 
+        Args:
+            table: The table.
+            wait: How long to wait for another run to finish; not at all by default.
+            keys: The partition.
+
         Raises:
-            LeaseHeldError: another live run holds it, in this process or another.
+            LeaseHeldError: another live run holds it, in this process or another, and has not finished in time.
         """
         _complete(table, keys)
         name = "-".join([table.name, *(_step(key, keys[key]) for key in table.partition_keys)])
         file = self.root / "_leases" / f"{name}.json"
         with naming_the_lake(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            lock = leases.acquire(file)
+            lock = leases.acquire(file, wait)
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,8 +22,19 @@ LEASE_TIME = dt.timedelta(hours=6)
 """How long another host's lease is taken for alive."""
 
 
-def acquire(file: Path) -> int:
+PATIENCE = dt.timedelta(minutes=10)
+"""How long a run waits for another one that is making the same partition."""
+
+PAUSE = 0.05
+"""Seconds between two looks at a lease."""
+
+
+def acquire(file: Path, wait: dt.timedelta = dt.timedelta()) -> int:
     """Take the lease, over an abandoned one if need be; its folder must exist.
+
+    Args:
+        file: The lease.
+        wait: How long to wait while another live run holds it.
 
     Returns:
         The open descriptor that keeps the lease alive, for :func:`release`.
@@ -31,6 +43,17 @@ def acquire(file: Path) -> int:
         LeaseHeldError: another live run holds it, in this process or another.
         OSError: the folder cannot be written.
     """
+    give_up = time.monotonic() + wait.total_seconds()
+    while True:
+        try:
+            return _acquire(file)
+        except LeaseHeldError:
+            if time.monotonic() >= give_up:
+                raise
+        time.sleep(PAUSE)
+
+
+def _acquire(file: Path) -> int:
     now = dt.datetime.now(dt.UTC)
     mine = {"host": socket.gethostname(), "pid": os.getpid(), "expires": (now + LEASE_TIME).isoformat()}
     with _guarded(file.parent):

@@ -151,3 +151,21 @@ def test_a_lease_file_that_says_nothing_is_abandoned(tmp_path: Path, content: st
     file = tmp_path / "lease.json"
     file.write_text(content)
     leases.release(file, leases.acquire(file))
+
+
+def test_a_patient_run_takes_the_lease_when_it_is_given_back(tmp_path: Path) -> None:
+    file = tmp_path / "lease.json"
+    held = leases.acquire(file)
+    with ThreadPoolExecutor(1) as pool:
+        patient = pool.submit(leases.acquire, file, dt.timedelta(minutes=1))
+        leases.release(file, held)
+        leases.release(file, patient.result(timeout=60))
+    leases.release(file, leases.acquire(file))
+
+
+def test_patience_ends(tmp_path: Path) -> None:
+    file = tmp_path / "lease.json"
+    held = leases.acquire(file)
+    with pytest.raises(LeaseHeldError):
+        leases.acquire(file, dt.timedelta(milliseconds=1))
+    leases.release(file, held)

@@ -171,6 +171,11 @@ def test_a_second_run_changes_nothing(demo: Demo) -> None:
     assert len(demo.lake.partitions(CHARGEBACK)) == 2
 
 
+def test_there_is_nothing_to_serve_before_the_first_demo(tmp_path: Path) -> None:
+    served = CliRunner().invoke(main, ["demo", "--serve", "--folder", str(tmp_path)])
+    assert (served.exit_code, "run `finops demo` first" in served.stderr) == (1, True)
+
+
 def test_no_prompt_reaches_lake_page_or_mail(demo: Demo) -> None:
     kept = [f for place in ("lake", "outbox", "dagster") for f in (demo.folder / place).rglob("*") if f.is_file()]
     assert kept

@@ -5,23 +5,18 @@ file is what a crash left behind; it belongs to nobody, and the next run writes 
 numbers have no gaps.
 """
 
-import contextlib
 import dataclasses
 import datetime as dt
-import time
-from collections.abc import Iterator
 
 from finops_pipeline.chargeback.encoding import content_digest, decode, encode
 from finops_pipeline.chargeback.statement import PreviousMonth, Statement
 from finops_pipeline.days import days_of
-from finops_pipeline.errors import LakeError, LeaseHeldError
+from finops_pipeline.errors import LakeError
 from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.schemas import CHARGEBACK
 
 LEASE_PATIENCE = dt.timedelta(seconds=10)
 """How long two runs of one month's end wait for each other. Publishing writes one small file."""
-
-LEASE_PAUSE = dt.timedelta(milliseconds=50)
 
 
 def latest_revision(lake: Lake, month: str) -> int | None:
@@ -50,7 +45,7 @@ def publish(lake: Lake, draft: Statement, *, run: str) -> tuple[int, bool]:
         if published is not None and content_digest(published) == digest:
             return published.revision, False
         revision = 1 if latest is None else latest + 1
-        with _patient_lease(lake, draft.month, revision):
+        with lake.lease(CHARGEBACK, wait=LEASE_PATIENCE, month=draft.month, revision=revision):
             if lake.path(CHARGEBACK, month=draft.month, revision=revision).exists():
                 continue  # another run was faster: its statement may say the same
             next_statement = dataclasses.replace(
@@ -59,22 +54,6 @@ def publish(lake: Lake, draft: Statement, *, run: str) -> tuple[int, bool]:
             stamp = Stamp(CHARGEBACK.version, digest, run, {"statement": encode(next_statement)})
             lake.write(CHARGEBACK, next_statement.lines, stamp, month=draft.month, revision=revision)
             return revision, True
-
-
-@contextlib.contextmanager
-def _patient_lease(lake: Lake, month: str, revision: int) -> Iterator[None]:
-    """The lease of a revision, once whoever holds it has finished: that takes them well below a second."""
-    give_up = time.monotonic() + LEASE_PATIENCE.total_seconds()
-    with contextlib.ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(lake.lease(CHARGEBACK, month=month, revision=revision))
-                break
-            except LeaseHeldError:
-                if time.monotonic() >= give_up:
-                    raise
-            time.sleep(LEASE_PAUSE.total_seconds())
-        yield
 
 
 def published_digest(lake: Lake, month: str, revision: int) -> str:

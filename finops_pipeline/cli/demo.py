@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from finops_pipeline.cli.options import common_options
+from finops_pipeline.errors import FinopsError
 
 if TYPE_CHECKING:
     from finops_pipeline.config.model import Config
@@ -52,6 +54,8 @@ def demo(serve: bool, folder: Path, scale: float) -> None:
     from finops_pipeline.demo.server import S3Server
 
     folder = folder.absolute()
+    if serve and not (folder / "finops.yaml").exists():
+        raise FinopsError(f"There is no demo in {folder} yet: run `finops demo` first.")
     with S3Server(folder / "s3") as server, _environment(folder, server):
         if serve:
             _serve(folder, server)
@@ -146,7 +150,7 @@ def _serve(folder: Path, server: "S3Server") -> None:
     click.echo(f"The demo's logs are in s3://{BUCKET} at {server.endpoint_url}. In another terminal:\n")
     for name, value in {**server.environment(), **_places(folder)}.items():
         if value:
-            click.echo(f"  export {name}={value}")
+            click.echo(f"  export {name}={shlex.quote(value)}")
     click.echo("\nThen, for example: finops check; finops run --from 2026-10-31 --to 2026-10-31 --force")
     click.echo("Ctrl-C stops the server; the logs stay.")
     try:

@@ -4,7 +4,7 @@ from finops_pipeline.demo.bedrock_logs import BedrockLogs
 from finops_pipeline.demo.company import TEAMS
 from finops_pipeline.demo.litellm_logs import LitellmLogs
 from finops_pipeline.demo.record_logs import RecordLogs
-from finops_pipeline.demo.traffic import FIRST_DAY, LAST_DAY
+from finops_pipeline.demo.traffic import FIRST_DAY
 
 _CONFIG = """\
 # The demo's configuration. `finops init` writes one for your own logs; `finops check` says whether one is right.
@@ -44,7 +44,7 @@ budgets:
     limit: 6000
 
 # Who owns calls that name no team, or the wrong one; the first rule that matches wins. Try this one: it takes the
-# notebook calls of one person off the "unallocated" line. Then `finops run --from {start} --to {end}`.
+# notebook calls of one person off the "unallocated" line. Then `finops demo` again.
 # ownership:
 #   - name: notebooks-of-person-0
 #     from: {start}
@@ -74,7 +74,6 @@ def demo_config(bucket: str) -> str:
     return _CONFIG.format(
         bucket=bucket,
         start=FIRST_DAY,
-        end=LAST_DAY,
         teams=teams,
         bedrock=BedrockLogs.prefix,
         gateway=LitellmLogs.prefix,

@@ -22,6 +22,7 @@ from finops_pipeline.config.model import Config, Source
 from finops_pipeline.formats.format import Format
 from finops_pipeline.formats.registry import FORMATS
 from finops_pipeline.lake import Lake, Stamp
+from finops_pipeline.leases import PATIENCE
 from finops_pipeline.mediation.account import Account
 from finops_pipeline.mediation.buckets import OBJECT, OUTCOME, STRAY, Buckets, bucket_count
 from finops_pipeline.mediation.fingerprints import FingerprintKey
@@ -93,7 +94,7 @@ def mediate_day(
     Raises:
         SourceError: the source cannot be listed or read.
         ConservationError: the account does not balance; nothing is written.
-        LeaseHeldError: another run is writing this day.
+        LeaseHeldError: another run is writing this day, and has not finished in time.
         LakeError: the lake cannot be written.
     """
     fmt, key = FORMATS[source.format], FingerprintKey.from_environment()
@@ -101,13 +102,15 @@ def mediate_day(
     keys, roots = survey(run, fmt.name, store, source.uri)
     clock = clock_of(config, source)
     placed = _distinct(keys.day_objects(store, day, clock, roots))
-    strays = stray_files(lake, source.name, day)
-    digest = input_digest(config, source, fmt, key, [p.ref for p in placed], strays)
-    stamp = lake.stamp(USAGE, source=source.name, date=day)
-    if not force and stamp is not None and stamp.input_digest == digest and not _overtaken(stamp.notes, now):
-        return _unchanged(stamp.notes)
-    with lake.lease(USAGE, source=source.name, date=day), tempfile.TemporaryDirectory(prefix="finops-") as folder:
-        return _Day(config, source, day, lake, run, now, fmt, key).make(store, placed, strays, Path(folder))
+    with lake.lease(USAGE, wait=PATIENCE, source=source.name, date=day):
+        # Looked at under the lease: another run may just have made the day.
+        strays = stray_files(lake, source.name, day)
+        digest = input_digest(config, source, fmt, key, [p.ref for p in placed], strays)
+        stamp = lake.stamp(USAGE, source=source.name, date=day)
+        if not force and stamp is not None and stamp.input_digest == digest and not _overtaken(stamp.notes, now):
+            return _unchanged(stamp.notes)
+        with tempfile.TemporaryDirectory(prefix="finops-") as folder:
+            return _Day(config, source, day, lake, run, now, fmt, key).make(store, placed, strays, Path(folder))
 
 
 def clock_of(config: Config, source: Source) -> Clock:

@@ -310,12 +310,17 @@ def _client(_pid: int, _environment: tuple[tuple[str, str], ...]) -> "S3Client":
     import boto3
     from botocore.config import Config as BotoConfig
 
-    return boto3.session.Session().client(
-        "s3",
-        config=BotoConfig(
-            retries={"mode": "standard", "total_max_attempts": REQUEST_TRIES},
-            max_pool_connections=CONNECTIONS,
-            connect_timeout=10,
-            read_timeout=60,
-        ),
-    )
+    try:
+        return boto3.session.Session().client(
+            "s3",
+            config=BotoConfig(
+                retries={"mode": "standard", "total_max_attempts": REQUEST_TRIES},
+                max_pool_connections=CONNECTIONS,
+                connect_timeout=10,
+                read_timeout=60,
+            ),
+        )
+    except ValueError as error:
+        raise SourceError(
+            f"{error}. AWS_ENDPOINT_URL_S3 needs a full address such as https://s3.eu-central-1.amazonaws.com."
+        ) from error

@@ -18,6 +18,7 @@ from finops_pipeline.costs import daily_costs
 from finops_pipeline.days import is_over
 from finops_pipeline.errors import IncompleteDayError
 from finops_pipeline.lake import Key, Lake, Stamp
+from finops_pipeline.leases import PATIENCE
 from finops_pipeline.mediation.day import mediate_day
 from finops_pipeline.orchestration.context import Fact, StepContext, StepResult
 from finops_pipeline.pricing.book import PriceBook, compile_book
@@ -69,7 +70,7 @@ def price(context: StepContext, partition: str) -> StepResult:
             "or go on without with --allow-partial; the day and its statement are marked incomplete then."
         )
     book, unfinished = compile_book(config), not is_over(day, context.now)
-    with lake.lease(PRICED_USAGE, date=day):
+    with lake.lease(PRICED_USAGE, wait=PATIENCE, date=day):
         before = lake.stamp(PRICED_USAGE, date=day)
         basis = _cost_basis(config, sorted(delivered), before)
         notes: dict[str, object] = {
@@ -113,7 +114,7 @@ def roll_up(context: StepContext, partition: str) -> StepResult:
     if priced is None:
         raise IncompleteDayError(f"the day is not priced yet. Run it with: finops run --from {day} --to {day}")
     digest = digest_of(DAILY_COSTS.version, priced.schema_version, priced.input_digest)
-    with lake.lease(DAILY_COSTS, date=day):
+    with lake.lease(DAILY_COSTS, wait=PATIENCE, date=day):
         changed = context.force or not is_current(lake.stamp(DAILY_COSTS, date=day), digest)
         if changed:
             costs = DAILY_COSTS.conform(daily_costs(lake.scan(PRICED_USAGE, date=day))).collect()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import dagster as dg
 
+from finops_pipeline.chargeback.completeness import files_of
 from finops_pipeline.chargeback.revisions import load_statement
 from finops_pipeline.config.model import Config
 from finops_pipeline.days import days_between, month_of
@@ -25,6 +26,7 @@ from finops_pipeline.orchestration.periods import closed_month, nightly_window
 from finops_pipeline.orchestration.run_report import Progress, RunReport, RunRequest, StatementMade
 from finops_pipeline.orchestration.session import Outcome, RunOptions, Session
 from finops_pipeline.orchestration.tally import Tally
+from finops_pipeline.schemas import STRAYS
 
 __all__ = ["Progress", "RunReport", "RunRequest", "StatementMade", "run"]
 
@@ -170,7 +172,17 @@ class _Run:
         failed = {partition for _, partition in self._tally.failed()}
         waiting = days_with_fresh_strays(self._config, self._lake)
         days = {day for source, day in waiting if f"usage/{source}" in self._upstream}
+        if "priced_usage" in self._upstream:
+            days |= {day for day in self._days_with_strays() if self._lags(day)}
         return sorted(day for day in days if (day < self._today or day in self._days) and str(day) not in failed)
+
+    def _days_with_strays(self) -> set[dt.date]:
+        return {dt.date.fromisoformat(keys["date"]) for keys in self._lake.partitions(STRAYS)}
+
+    def _lags(self, day: dt.date) -> bool:
+        """Whether a day has read its strays and was not priced since, because something else of it failed."""
+        files = files_of(self._lake, day)
+        return files.stale or (files.costs is None and bool(files.usage))
 
     def _ended(self, outcome: Outcome) -> None:
         self._told.append(outcome)
@@ -196,8 +208,13 @@ class _Run:
         explained = {dg.AssetKey.from_user_string(o.asset).to_python_identifier() for o in told if o.error is not None}
         for event in result.all_events:
             error = event.step_failure_data.error if event.is_step_failure else None
-            if error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            if event.event_type == dg.DagsterEventType.RUN_FAILURE:
+                error = event.job_failure_data.error
+            # Where Ctrl-C struck decides how it is told: as the error itself, as its cause, or in a panic of Polars.
+            if error is not None and dg.DagsterExecutionInterruptedError.__name__ in error.to_string():
                 raise KeyboardInterrupt
+            if event.event_type == dg.DagsterEventType.RUN_FAILURE and not told:
+                self._tally.broke(f"{job}: {event.message}")
             if event.is_step_failure and event.step_key not in explained:
                 why = (error.cause or error).message.strip() if error else "failed without a reason"
                 self._tally.broke(f"{event.step_key}: {why}")

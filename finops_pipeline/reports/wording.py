@@ -162,6 +162,8 @@ def _why_empty(statement: Statement) -> str:
     if statement.lines_read:
         lines = numbers.counted(statement.lines_read, "line")
         return f"Nothing is charged: {lines} read, no model calls of {month} among them."
+    if missing:
+        return f"Nothing is charged so far: {expected - missing} of {expected} days have been run, and hold no logs."
     return f"Nothing is charged: the sources hold no logs of {month}."
 
 

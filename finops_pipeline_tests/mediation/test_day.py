@@ -19,6 +19,7 @@ from finops_pipeline.config.model import Config
 from finops_pipeline.errors import ConservationError, LakeError, LeaseHeldError, SourceError
 from finops_pipeline.lake import Lake
 from finops_pipeline.mediation import buckets, inflate, spool
+from finops_pipeline.mediation import day as day_module
 from finops_pipeline.mediation.day import DayResult, days_with_fresh_strays
 from finops_pipeline.mediation.objects import LocalStore, ObjectGoneError, ObjectRef
 from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS, USAGE
@@ -400,8 +401,9 @@ def test_a_day_without_objects_is_recorded_and_told_once_there_is_history(
 
 
 def test_two_runs_of_one_day_do_not_write_at_once(
-    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate
+    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(day_module, "PATIENCE", dt.timedelta())
     put("date=2026-10-05/a.jsonl", [record("a")])
     with lake.lease(USAGE, source="logs", date=DAY), pytest.raises(LeaseHeldError):
         mediate(config())

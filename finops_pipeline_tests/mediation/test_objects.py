@@ -130,6 +130,13 @@ def test_an_endpoint_that_does_not_answer_is_one_clear_error(
         store.folders("")
 
 
+def test_an_endpoint_without_a_scheme_is_one_clear_error(config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "127.0.0.1:1")
+    store = open_store(config(), config(uri="s3://bucket").sources[0])
+    with pytest.raises(SourceError, match="AWS_ENDPOINT_URL_S3 needs a full address"):
+        store.folders("")
+
+
 @pytest.fixture
 def breaking() -> Iterator[tuple[str, list[int]]]:
     """An endpoint whose bodies break off: (url, how many bytes each answer leaves out, in turn)."""
