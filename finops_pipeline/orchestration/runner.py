@@ -206,6 +206,7 @@ class _Run:
             sentence = f"{check.asset_key.to_user_string()}, {span}: {check.description}"
             (self._tally.broke if check.severity == dg.AssetCheckSeverity.ERROR else self._tally.remark)(sentence)
         explained = {dg.AssetKey.from_user_string(o.asset).to_python_identifier() for o in told if o.error is not None}
+        step_failed = False
         for event in result.all_events:
             error = event.step_failure_data.error if event.is_step_failure else None
             if event.event_type == dg.DagsterEventType.RUN_FAILURE:
@@ -213,8 +214,9 @@ class _Run:
             # Where Ctrl-C struck decides how it is told: as the error itself, as its cause, or in a panic of Polars.
             if error is not None and dg.DagsterExecutionInterruptedError.__name__ in error.to_string():
                 raise KeyboardInterrupt
-            if event.event_type == dg.DagsterEventType.RUN_FAILURE and not told:
+            if event.event_type == dg.DagsterEventType.RUN_FAILURE and not told and not step_failed:
                 self._tally.broke(f"{job}: {event.message}")
+            step_failed = step_failed or event.is_step_failure
             if event.is_step_failure and event.step_key not in explained:
                 why = (error.cause or error).message.strip() if error else "failed without a reason"
                 self._tally.broke(f"{event.step_key}: {why}")
