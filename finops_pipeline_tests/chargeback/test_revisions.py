@@ -9,6 +9,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from finops_pipeline import leases
 from finops_pipeline.chargeback import encoding, revisions
 from finops_pipeline.chargeback.encoding import content_digest
 from finops_pipeline.chargeback.revisions import (
@@ -156,7 +157,7 @@ def test_a_run_that_ends_is_waited_for(lake: Lake, draft_of: DraftOf, monkeypatc
         if len(pauses) == 2:
             other.close()
 
-    monkeypatch.setattr(revisions.time, "sleep", pause)
+    monkeypatch.setattr(leases.time, "sleep", pause)
     assert publish(lake, draft_of({"cost": 1}), run="r1") == (1, True)
     assert len(pauses) == 2
 
