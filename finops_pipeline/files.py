@@ -27,7 +27,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         beside.chmod(0o644)
         beside.replace(path)
         for folder in (path.parent, *(folder.parent for folder in made)):
-            _sync(folder)
+            sync(folder)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -48,9 +48,9 @@ def naming_the_lake(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _sync(folder: Path) -> None:
-    """Make the folder's entries durable: a renamed file is only there for good once its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's entries, durable: a renamed file is only there for good once its folder is."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -11,7 +11,6 @@ way). No reader looks there, so whoever reads a table's folder sees whole partit
 import contextlib
 import datetime as dt
 import json
-import os
 import shutil
 import time
 import uuid
@@ -25,7 +24,7 @@ import pyarrow.parquet as pq
 
 from finops_pipeline import leases
 from finops_pipeline.errors import LakeError
-from finops_pipeline.files import naming_the_lake
+from finops_pipeline.files import naming_the_lake, sync
 from finops_pipeline.schemas import Table
 
 Key = str | int | dt.date
@@ -346,7 +345,7 @@ def _names(folder: Path) -> list[str]:
 
 def _publish(staged: Path, target: Path) -> None:
     """Move a finished file into place so that it survives a crash of the machine."""
-    _sync(staged)
+    sync(staged)
     made = []
     folder = target.parent
     while not folder.exists():
@@ -355,15 +354,7 @@ def _publish(staged: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     staged.replace(target)
     for changed in [target.parent, *(created.parent for created in made)]:
-        _sync(changed)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(changed)
 
 
 def _discard(path: Path) -> None:

@@ -4,7 +4,7 @@ Nothing is rounded, clipped or nulled unnoticed: a count, an amount or a time th
 record a defect. Reasons quote the value only where it looks like a number or a time, since raw logs hold prompts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -129,8 +129,3 @@ def _other_instants(raw: pl.Series) -> pl.Series:
     sane = seconds.is_between(0, 253_402_300_799)  # up to the year 9999
     epoch = pl.when(sane).then((seconds * _MICROSECONDS).round(0).cast(pl.Int64, strict=False)).cast(INSTANT)
     return part.select(pl.coalesce(iso, epoch)).to_series()
-
-
-def defects(frame: pl.DataFrame) -> Iterator[tuple[str, str]]:
-    """Distinct reasons of a frame, for messages."""
-    yield from frame.get_column(DEFECT).drop_nulls().value_counts(sort=True).iter_rows()
