@@ -14,6 +14,7 @@ from finops_pipeline.errors import LakeError
 from finops_pipeline.lake import Lake
 from finops_pipeline.schemas import DAILY_COSTS, TOKEN_CLASSES, TOTAL
 from finops_pipeline.schemas.daily_costs import DIMENSIONS, ROLLUP_KEYS
+from finops_pipeline.schemas.priced_usage import COST_GROUPS
 
 BREAKDOWN_DIMENSIONS = (*DIMENSIONS, "day", "month")
 """What a breakdown can be by. ``date`` is another name of ``day``."""
@@ -36,6 +37,7 @@ def daily_costs(priced: pl.LazyFrame) -> pl.LazyFrame:
     tokens = pl.sum_horizontal(pl.col(c).fill_null(0) for c in TOKEN_CLASSES)
     failed = pl.col("status") == "error"
     unpriced = pl.col("price_status") == "unpriced"
+    estimated = pl.col("usage_quality") == "estimated"
     rolled_up = (
         priced.with_columns(
             pl.coalesce("model", "raw_model").alias("model"),
@@ -47,6 +49,8 @@ def daily_costs(priced: pl.LazyFrame) -> pl.LazyFrame:
             calls.filter(failed).sum().alias("errors"),
             *(pl.col(c).filter(believed).sum() for c in _ROLLED_UP_TOKENS),
             *(pl.col(c).sum().cast(TOTAL) for c in ("list_cost", "contracted_cost", "cost")),
+            *(pl.col(c).filter(~unpriced).sum().cast(TOTAL) for c in COST_GROUPS),
+            tokens.filter(~unpriced & believed & estimated).sum().alias("estimated_tokens"),
             pl.when(pl.col("reported_cost").count() > 0)
             .then(pl.col("reported_cost").sum().cast(TOTAL))
             .alias("reported_cost"),

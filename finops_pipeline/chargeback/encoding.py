@@ -3,6 +3,7 @@
 The lines are not in the JSON: they are rows of the ``chargeback`` table.
 """
 
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -12,8 +13,9 @@ from typing import Any
 
 import polars as pl
 
+from finops_pipeline.chargeback.analyses import Action, BridgeStep, BudgetLine, SavingsFound
 from finops_pipeline.chargeback.completeness import Completeness
-from finops_pipeline.chargeback.statement import PreviousMonth, Statement
+from finops_pipeline.chargeback.statement import TEAM_DAYS, PreviousMonth, Statement
 from finops_pipeline.schemas import TOTAL
 
 CONTENT = ("month", "currency", "days", "completeness", "owners")
@@ -49,10 +51,22 @@ def encode(statement: Statement) -> dict[str, Any]:
             "total": str(previous.total),
             "by_team": [[team, str(amount)] for team, amount in previous.by_team.items()],
             "incomplete": previous.incomplete,
+            "requests": previous.requests,
         },
         "replaces": _text(statement.replaces),
         "currency": statement.currency,
         "owners": dict(statement.owners),
+        "team_days": [[day.isoformat(), team, str(cost)] for day, team, cost in statement.team_days.iter_rows()],
+        "estimated_tokens": statement.estimated_tokens,
+        "budgets": [_as_json(line) for line in statement.budgets],
+        "bridge": [_as_json(step) for step in statement.bridge],
+        "savings": {
+            "actions": [_as_json(action) for action in statement.savings.actions],
+            "together": [[team, str(amount)] for team, amount in statement.savings.together.items()],
+            "would_cost_more": [_as_json(action) for action in statement.savings.would_cost_more],
+            "days": statement.savings.days,
+        },
+        "unreachable": [list(pair) for pair in statement.unreachable],
     }
 
 
@@ -86,10 +100,21 @@ def decode(content: Mapping[str, Any], *, revision: int, lines: pl.DataFrame) ->
             total=Decimal(previous["total"]),
             by_team={team: Decimal(amount) for team, amount in previous["by_team"]},
             incomplete=previous["incomplete"],
+            requests=previous.get("requests"),
         ),
         replaces=_amount(content["replaces"]),
         currency=content["currency"],
         owners=dict(content.get("owners", {})),
+        team_days=pl.DataFrame(
+            [(dt.date.fromisoformat(day), team, Decimal(cost)) for day, team, cost in content.get("team_days", ())],
+            schema=TEAM_DAYS,
+            orient="row",
+        ),
+        estimated_tokens=content.get("estimated_tokens", 0),
+        budgets=tuple(_budget(line) for line in content.get("budgets", ())),
+        bridge=tuple(BridgeStep(step["name"], Decimal(step["amount"])) for step in content.get("bridge", ())),
+        savings=_savings(content.get("savings", {})),
+        unreachable=tuple((team, why) for team, why in content.get("unreachable", ())),
     )
 
 
@@ -100,6 +125,29 @@ def content_digest(statement: Statement) -> str:
     lines = [[str(value) if isinstance(value, Decimal) else value for value in row] for row in statement.lines.rows()]
     canonical = json.dumps([said, statement.lines.columns, lines], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _as_json(value: Action | BridgeStep | BudgetLine) -> dict[str, Any]:
+    return {k: str(v) if isinstance(v, Decimal) else v for k, v in dataclasses.asdict(value).items()}
+
+
+def _budget(line: Mapping[str, Any]) -> BudgetLine:
+    exact = {name: Decimal(line[name]) for name in ("limit", "spent")}
+    return BudgetLine(**{**line, **exact, "scope": tuple((name, value) for name, value in line["scope"])})
+
+
+def _savings(found: Mapping[str, Any]) -> SavingsFound:
+    return SavingsFound(
+        actions=tuple(map(_action, found.get("actions", ()))),
+        together={team: Decimal(amount) for team, amount in found.get("together", ())},
+        would_cost_more=tuple(map(_action, found.get("would_cost_more", ()))),
+        days=found.get("days", 0),
+    )
+
+
+def _action(action: Mapping[str, Any]) -> Action:
+    exact = {name: Decimal(action[name]) for name in ("cost", "low", "expected", "high", "incremental")}
+    return Action(**{**action, **exact})
 
 
 def _text(amount: Decimal | None) -> str | None:

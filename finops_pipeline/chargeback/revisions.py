@@ -91,6 +91,7 @@ def previous_month(lake: Lake, month: str) -> PreviousMonth | None:
         total=statement.total,
         by_team={total.team: total.amount for total in statement.team_totals if total.amount},
         incomplete=statement.incomplete,
+        requests=statement.requests,
     )
 
 

@@ -3,14 +3,16 @@
 Pure: how a statement is kept is in ``revisions``, how it looks in ``reports``.
 """
 
+import dataclasses
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
 import polars as pl
 
+from finops_pipeline.chargeback.analyses import NO_SAVINGS, BridgeStep, BudgetLine, SavingsFound
 from finops_pipeline.chargeback.completeness import Completeness
 from finops_pipeline.chargeback.lines import statement_lines
 from finops_pipeline.config.model import Team
@@ -19,6 +21,8 @@ from finops_pipeline.schemas import TOTAL
 
 DRAFT = 0
 """The revision of a statement that is not published."""
+
+TEAM_DAYS = pl.Schema([("date", pl.Date()), ("team", pl.String()), ("cost", TOTAL)])
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,14 @@ class PreviousMonth:
         total: What was charged.
         by_team: Amount of each team; None is the unallocated.
         incomplete: Whether that statement lacked days or sources, so that the comparison limps.
+        requests: Calls; None where they were not kept.
     """
 
     month: str
     total: Decimal
     by_team: Mapping[str | None, Decimal]
     incomplete: bool
+    requests: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class TeamTotal:
         change: Against the previous month; None where that is unknown.
         unpriced: No call has a price, but for free ones: what the team owes is unknown, and nothing is charged.
         owner: Who answers for the team's spend; None where the config names nobody.
+        budget: The team's own budget; None where it has none.
     """
 
     team: str | None
@@ -59,6 +66,7 @@ class TeamTotal:
     tokens: int
     unpriced: bool = False
     owner: str | None = None
+    budget: BudgetLine | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,13 @@ class Statement:
         previous: The month before; None where it has no statement.
         replaces: Total of the revision before; None on the first.
         owners: Who answers for a team's spend, of the teams charged.
+        team_days: ``date``, ``team`` and ``cost`` in USD of the days on which a team has one.
+        estimated_tokens: Tokens with a price whose count was estimated, not reported.
+        budgets: Budgets of the config against the month.
+        bridge: Why it came to another amount than the month before; empty where that is unknown.
+        savings: What would have cost less.
+        unreachable: Teams charged of which nobody gets a page, and why.
+        only_team: The team whose part of a statement this is; None: it is the whole.
     """
 
     month: str
@@ -110,6 +125,13 @@ class Statement:
     replaces: Decimal | None
     currency: str
     owners: Mapping[str, str] = field(default_factory=dict)
+    team_days: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TEAM_DAYS))
+    estimated_tokens: int = 0
+    budgets: tuple[BudgetLine, ...] = ()
+    bridge: tuple[BridgeStep, ...] = ()
+    savings: SavingsFound = NO_SAVINGS
+    unreachable: tuple[tuple[str, str], ...] = ()
+    only_team: str | None = None
 
     @property
     def first_day(self) -> dt.date:
@@ -159,6 +181,17 @@ class Statement:
         return ratio(Decimal(self.lines.get_column("unpriced_tokens").sum()), Decimal(self.tokens))
 
     @property
+    def estimated_share(self) -> Decimal | None:
+        """Part of all known tokens that has a price and was estimated; None where there are no tokens."""
+        return ratio(Decimal(self.estimated_tokens), Decimal(self.tokens))
+
+    @property
+    def measured_share(self) -> Decimal | None:
+        """Part of all known tokens that has a price and was reported by whoever served the call."""
+        unpriced = int(self.lines.get_column("unpriced_tokens").sum())
+        return ratio(Decimal(self.tokens - unpriced - self.estimated_tokens), Decimal(self.tokens))
+
+    @property
     def unallocated(self) -> Decimal:
         """USD that no team is charged with."""
         return sum((team.amount for team in self.team_totals if team.team is None), Decimal("0.00"))
@@ -202,6 +235,7 @@ class Statement:
             tokens=int(lines.get_column("tokens").sum()),
             unpriced=unpriced,
             owner=self.owners.get(team),
+            budget=next((line for line in self.budgets if line.of_whole_team and line.team == team), None),
         )
 
     @cached_property
@@ -236,10 +270,14 @@ def draft_statement(
     previous: PreviousMonth | None,
     made_at: dt.datetime,
     currency: str = "USD",
+    budgets: Sequence[BudgetLine] = (),
+    bridge: Sequence[BridgeStep] = (),
+    savings: SavingsFound = NO_SAVINGS,
 ) -> Statement:
     """The statement of ``month`` from its ``daily_costs`` rows (with ``date``), not published yet.
 
-    Who is charged, and in which cost centre, is what these rows say; of ``teams`` it takes the owners' names.
+    Who is charged, and in which cost centre, is what these rows say; of ``teams`` it takes the owners' names, and who
+    of them can be reached. A team's own budget is held against what the team is charged, to the cent.
 
     A month without any rows is a statement too: zero, with what was read and what is missing.
     """
@@ -259,7 +297,85 @@ def draft_statement(
         replaces=None,
         currency=currency,
         owners={name: team.owner for name, team in sorted(teams.items()) if team.owner and name in charged},
+        team_days=team_days(costs),
+        estimated_tokens=int(costs.select(pl.col("estimated_tokens").sum()).collect().item()),
+        budgets=tuple(_as_charged(line, lines) for line in budgets),
+        bridge=tuple(bridge),
+        savings=savings,
+        unreachable=_unreachable(charged, teams),
     )
+
+
+def part_of(statement: Statement, team: str, replaces: Decimal | None = None) -> Statement:
+    """A team's part of a statement: nothing of other teams is in it, so that nothing of them can be shown.
+
+    What was read, and from which price books, is the company's and stays out too. Its ``completeness`` is the whole's.
+
+    Args:
+        statement: A whole statement.
+        team: One that is charged, or has a budget or last month's amount in it.
+        replaces: What the revision before charged the team with.
+    """
+    before = statement.previous
+    days = statement.team_days.filter(pl.col("team") == team).select("date", "cost")
+    missing = pl.col("date").is_in(list(statement.completeness.missing_days))
+    return dataclasses.replace(
+        statement,
+        lines=statement.lines.filter(pl.col("team") == team),
+        days=statement.days.select("date")
+        .join(days, on="date", how="left", maintain_order="left")
+        .select("date", cost=pl.when(~missing).then(pl.col("cost").fill_null(pl.lit(0, dtype=TOTAL)))),
+        team_days=statement.team_days.filter(pl.col("team") == team),
+        outcomes={},
+        lines_read=0,
+        book_versions=(),
+        previous=None
+        if before is None
+        else PreviousMonth(
+            before.month,
+            amount := before.by_team.get(team, Decimal("0.00")),
+            {team: amount} if team in before.by_team else {},
+            before.incomplete,
+        ),
+        replaces=replaces,
+        owners={name: owner for name, owner in statement.owners.items() if name == team},
+        estimated_tokens=0,
+        budgets=tuple(line for line in statement.budgets if line.team == team),
+        bridge=(),
+        savings=SavingsFound(
+            tuple(action for action in statement.savings.actions if action.team == team),
+            {name: amount for name, amount in statement.savings.together.items() if name == team},
+            tuple(action for action in statement.savings.would_cost_more if action.team == team),
+            statement.savings.days,
+        ),
+        unreachable=(),
+        only_team=team,
+    )
+
+
+def team_days(costs: pl.LazyFrame) -> pl.DataFrame:
+    """``date``, ``team``, ``cost``: the exact USD of each day on which a team has any, teams in order of name."""
+    return (
+        costs.group_by("date", "team")
+        .agg(pl.col("cost").sum().cast(TOTAL))
+        .sort("team", "date", nulls_last=True)
+        .select(TEAM_DAYS.names())
+        .collect()
+    )
+
+
+def _as_charged(line: BudgetLine, lines: pl.DataFrame) -> BudgetLine:
+    """A team's own budget against the team's charge, which rounding may have moved by a cent; others as they are."""
+    if not line.of_whole_team:
+        return line
+    spent = sum(lines.filter(pl.col("team") == line.team).get_column("amount"), Decimal("0.00"))
+    return dataclasses.replace(line, spent=spent)
+
+
+def _unreachable(charged: Collection[str | None], teams: Mapping[str, Team]) -> tuple[tuple[str, str], ...]:
+    """Teams whose page nobody gets."""
+    why = {name: "not in the config" if name not in teams else "no e-mail" for name in charged if name is not None}
+    return tuple((name, why[name]) for name in sorted(why) if name not in teams or not teams[name].email)
 
 
 def daily_totals(costs: pl.LazyFrame, completeness: Completeness) -> pl.DataFrame:

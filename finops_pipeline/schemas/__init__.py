@@ -1,15 +1,18 @@
 """The contract of every table of the lake, a module a table. A frame that does not meet its contract is not written."""
 
+from finops_pipeline.schemas.budget_status import BUDGET_STATUS
 from finops_pipeline.schemas.chargeback import CHARGEBACK
-from finops_pipeline.schemas.contract import AMOUNT, COST, INSTANT, TOTAL, UNIT_PRICE, Column, Table
+from finops_pipeline.schemas.contract import AMOUNT, COST, INSTANT, RATIO, TOTAL, UNIT_PRICE, Column, Table
 from finops_pipeline.schemas.daily_costs import DAILY_COSTS
 from finops_pipeline.schemas.ingestion import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS
 from finops_pipeline.schemas.price_book import PRICE_BOOK
 from finops_pipeline.schemas.priced_usage import PRICED_USAGE
+from finops_pipeline.schemas.savings import SAVINGS
 from finops_pipeline.schemas.usage import TAGS, TOKEN_CLASSES, TOKEN_PARTS, USAGE
 
 __all__ = [
     "AMOUNT",
+    "BUDGET_STATUS",
     "CHARGEBACK",
     "COST",
     "DAILY_COSTS",
@@ -19,6 +22,8 @@ __all__ = [
     "PRICED_USAGE",
     "PRICE_BOOK",
     "QUARANTINE",
+    "RATIO",
+    "SAVINGS",
     "STRAYS",
     "TAGS",
     "TOKEN_CLASSES",

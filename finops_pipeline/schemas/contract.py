@@ -22,6 +22,9 @@ UNIT_PRICE = pl.Decimal(38, 18)
 AMOUNT = pl.Decimal(18, 2)
 """USD on a statement, whole cents."""
 
+RATIO = pl.Decimal(18, 6)
+"""A part of something, or a probability; to look at, never to compare money by."""
+
 INSTANT = pl.Datetime("us", "UTC")
 """A point in time."""
 

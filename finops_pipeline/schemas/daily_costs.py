@@ -3,6 +3,7 @@
 import polars as pl
 
 from finops_pipeline.schemas.contract import TOTAL, Column, Table
+from finops_pipeline.schemas.priced_usage import COST_GROUPS
 
 DIMENSIONS = (
     "source",
@@ -24,7 +25,7 @@ ROLLUP_KEYS = (*DIMENSIONS, "unpriced_reason")
 
 DAILY_COSTS = Table(
     name="daily_costs",
-    version=2,
+    version=3,
     meaning="Calls, tokens and costs by day and dimension.",
     partition_keys=("date",),
     columns=(
@@ -53,6 +54,8 @@ DAILY_COSTS = Table(
         Column("contracted_cost", TOTAL, "USD after negotiated rates of the calls that have them", False),
         Column("reported_cost", TOTAL, "USD that the logs report; null where none does"),
         Column("cost", TOTAL, "USD charged", False),
+        *(Column(group, TOTAL, f"Contracted USD, part of contracted_cost: {group}", False) for group in COST_GROUPS),
+        Column("estimated_tokens", pl.Int64, "Priced tokens that were estimated, not reported", False),
         Column("unpriced_requests", pl.Int64, "Calls without a price: they are in requests, not in cost", False),
         Column("unpriced_tokens", pl.Int64, "Their tokens, as far as known", False),
     ),

@@ -18,20 +18,9 @@ from finops_pipeline.schemas import DAILY_COSTS
 StatementOf = Callable[..., Statement]
 
 NO_COSTS: Mapping[str, Any] = {
+    **{column.name: 0 for column in DAILY_COSTS.columns if not column.nullable},
     "source": "bedrock",
     "requests": 1,
-    "errors": 0,
-    "input_tokens": 0,
-    "cache_read_tokens": 0,
-    "cache_write_5m_tokens": 0,
-    "cache_write_1h_tokens": 0,
-    "output_tokens": 0,
-    "reasoning_tokens": 0,
-    "list_cost": Decimal(0),
-    "contracted_cost": Decimal(0),
-    "cost": Decimal(0),
-    "unpriced_requests": 0,
-    "unpriced_tokens": 0,
 }
 
 
