@@ -48,10 +48,16 @@ class IncompleteDayError(FinopsError):
 class PriceBookError(FinopsError):
     """Prices contradict each other, or a price file cannot be read."""
 
+    exit_code = 2
+
 
 class PartitionsFailedError(FinopsError):
     """Some partitions of a range failed; the others are written."""
 
 
 class DeliveryError(FinopsError):
-    """A message cannot be delivered; it is not recorded as sent, so a later run tries again."""
+    """A message has not been delivered; it is not recorded as sent, so a later run tries again."""
+
+
+class AmbiguousDeliveryError(DeliveryError):
+    """A message may have been delivered, and nobody knows: no run sends it again before a person decides."""

@@ -217,6 +217,17 @@ class Lake:
                 target.rename(leaving)
         _discard(leaving)
 
+    def check_writable(self) -> None:
+        """Write a file and take it away again, so that a run says once what every partition would fail of.
+
+        Raises:
+            LakeError: the lake cannot be written.
+        """
+        with naming_the_lake(self.root):
+            trial = self._staging() / f"trial-{uuid.uuid4().hex}"
+            trial.write_bytes(b"x")
+            trial.unlink()
+
     def _staging(self) -> Path:
         """The folder of unfinished files, on the same file system as the tables, swept of what dead runs left."""
         folder = self.root / "_staging"

@@ -1,10 +1,19 @@
+import json
 from decimal import Decimal, localcontext
+from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops_pipeline.money import CENT, largest_remainder, to_cents
+from finops_pipeline.money import CENT, allocate, largest_remainder, to_cents
+
+CASES = {
+    case["id"]: case
+    for case in json.loads((Path(__file__).parent / "cases" / "savings_cases.json").read_text())["cases"]
+}
 
 EXACT_COSTS = st.lists(
     st.decimals(min_value=-(10**9), max_value=10**9, places=12, allow_nan=False, allow_infinity=False), max_size=40
@@ -82,3 +91,74 @@ def test_a_part_with_a_larger_remainder_never_gets_less_of_it(parts: list[Decima
     served = [remainder for remainder, up in zip(remainders, gained, strict=True) if up]
     passed_over = [remainder for remainder, up in zip(remainders, gained, strict=True) if not up and remainder]
     assert not served or not passed_over or min(served) >= max(passed_over)
+
+
+def cents(minor: int) -> Decimal:
+    return Decimal(minor) / 100
+
+
+def in_minor_units(amounts: dict[str, Decimal]) -> dict[str, int]:
+    return {key: int(amount * 100) for key, amount in amounts.items()}
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"), list(zip(CASES["C23"]["inputs"]["cases"], CASES["C23"]["expected"], strict=True))
+)
+def test_an_amount_is_shared_out_as_the_worked_cases_have_it(case: dict[str, Any], expected: dict[str, int]) -> None:
+    weights = {key: Decimal(weight) for key, weight in zip(case["keys"], case["weights"], strict=True)}
+    shares = allocate(cents(case["total_minor"]), weights)
+    assert in_minor_units(shares) == expected
+    assert list(shares) == case["keys"]
+
+
+@pytest.mark.parametrize("method", ["proportional", "even", "fixed", "telemetry"])
+def test_a_shared_cost_is_shared_out_by_whatever_weights_its_method_has(method: str) -> None:
+    inputs, expected = CASES["C24"]["inputs"], CASES["C24"]["expected"]
+    weights = {
+        "proportional": inputs["direct_minor"],
+        "even": dict.fromkeys(inputs["direct_minor"], 1),
+        "fixed": inputs["fixed_pct"],
+        "telemetry": inputs["telemetry_requests"],
+    }[method]
+    shares = allocate(cents(inputs["shared_minor"]), {key: Decimal(weight) for key, weight in weights.items()})
+    assert in_minor_units(shares) == expected[method]
+    direct, unallocated = sum(map(cents, inputs["direct_minor"].values())), cents(inputs["unallocated_minor"])
+    assert direct + sum(shares.values()) + unallocated == cents(expected["total_minor"])
+
+
+def test_nothing_is_shared_out_as_nothing() -> None:
+    shares = allocate(Decimal(0), {"a": Decimal(1), "b": Decimal(0)})
+    assert {key: str(amount) for key, amount in shares.items()} == {"a": "0.00", "b": "0.00"}
+
+
+@pytest.mark.parametrize(
+    ("total", "weights", "message"),
+    [
+        ("1.00", {"a": "0", "b": "0"}, "all weights are zero"),
+        ("1.00", {}, "all weights are zero"),
+        ("1.00", {"a": "1", "b": "-1"}, "weight below zero: 'b'"),
+        ("1.005", {"a": "1"}, "not in whole cents"),
+    ],
+)
+def test_what_cannot_be_shared_out_is_refused(total: str, weights: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        allocate(Decimal(total), {key: Decimal(weight) for key, weight in weights.items()})
+
+
+WEIGHTS = st.dictionaries(
+    st.text(max_size=3), st.decimals(min_value=0, max_value=10**12, places=6), min_size=1, max_size=12
+).filter(lambda weights: any(weights.values()))
+
+
+@given(st.integers(-(10**15), 10**15), WEIGHTS, st.randoms(use_true_random=False))
+def test_shares_add_up_within_a_cent_of_their_weight_whatever_the_order_of_the_keys(
+    minor: int, weights: dict[str, Decimal], random: Random
+) -> None:
+    with localcontext() as context:
+        context.prec = 60
+        total, whole = cents(minor), sum(weights.values())
+        shares = allocate(total, weights)
+        assert sum(shares.values()) == total
+        assert all(abs(shares[key] - total * weight / whole) < CENT for key, weight in weights.items())
+        assert shares == allocate(total, dict(random.sample(sorted(weights.items()), len(weights))))
+        assert shares == {key: -amount for key, amount in allocate(-total, weights).items()}

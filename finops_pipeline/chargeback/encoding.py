@@ -66,6 +66,7 @@ def encode(statement: Statement) -> dict[str, Any]:
             "would_cost_more": [_as_json(action) for action in statement.savings.would_cost_more],
             "days": statement.savings.days,
         },
+        "silent_sources": list(statement.silent_sources),
         "unreachable": [list(pair) for pair in statement.unreachable],
     }
 
@@ -114,6 +115,7 @@ def decode(content: Mapping[str, Any], *, revision: int, lines: pl.DataFrame) ->
         budgets=tuple(_budget(line) for line in content.get("budgets", ())),
         bridge=tuple(BridgeStep(step["name"], Decimal(step["amount"])) for step in content.get("bridge", ())),
         savings=_savings(content.get("savings", {})),
+        silent_sources=tuple(content.get("silent_sources", ())),
         unreachable=tuple((team, why) for team, why in content.get("unreachable", ())),
     )
 

@@ -109,6 +109,7 @@ class Statement:
         bridge: Why it came to another amount than the month before; empty where that is unknown.
         savings: What would have cost less.
         unreachable: Teams charged of which nobody gets a page, and why.
+        silent_sources: Sources that were read and held nothing in the whole month.
         only_team: The team whose part of a statement this is; None: it is the whole.
     """
 
@@ -131,6 +132,7 @@ class Statement:
     bridge: tuple[BridgeStep, ...] = ()
     savings: SavingsFound = NO_SAVINGS
     unreachable: tuple[tuple[str, str], ...] = ()
+    silent_sources: tuple[str, ...] = ()
     only_team: str | None = None
 
     @property
@@ -273,6 +275,7 @@ def draft_statement(
     budgets: Sequence[BudgetLine] = (),
     bridge: Sequence[BridgeStep] = (),
     savings: SavingsFound = NO_SAVINGS,
+    silent_sources: Sequence[str] = (),
 ) -> Statement:
     """The statement of ``month`` from its ``daily_costs`` rows (with ``date``), not published yet.
 
@@ -303,6 +306,7 @@ def draft_statement(
         bridge=tuple(bridge),
         savings=savings,
         unreachable=_unreachable(charged, teams),
+        silent_sources=tuple(silent_sources),
     )
 
 
@@ -349,6 +353,7 @@ def part_of(statement: Statement, team: str, replaces: Decimal | None = None) ->
             statement.savings.days,
         ),
         unreachable=(),
+        silent_sources=(),
         only_team=team,
     )
 

@@ -1,7 +1,6 @@
 """How a breakdown is printed: a table for people, CSV and JSON with the exact amounts for programs."""
 
 import datetime as dt
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -11,13 +10,11 @@ import polars as pl
 from rich import box
 from rich.table import Table
 
+from finops_pipeline.cli.formats import csv_text, json_text
 from finops_pipeline.cli.terminal import console, shown
 from finops_pipeline.costs import MEASURES, Gaps
 from finops_pipeline.money import largest_remainder, to_cents
 from finops_pipeline.reports import numbers
-
-FORMULA_STARTS = r"^[=+\-@\t\r]"
-"""A text in a CSV that starts so would be a formula to a spreadsheet."""
 
 
 @dataclass(frozen=True)
@@ -115,20 +112,16 @@ def _absent(dimension: str) -> str:
 
 
 def print_csv(found: Breakdown, limit: int | None) -> None:
-    """Exact amounts; texts that a spreadsheet would take for formulas get an apostrophe before them."""
+    """Exact amounts, the dimensions as text."""
     found = found.limited(limit)
     labels = [found.labels(row, place) for place, row in enumerate(found.rows.to_dicts())]
     texts = pl.DataFrame(labels, schema=dict.fromkeys(found.by, pl.String), orient="row") if found.by else None
     frame = found.rows if texts is None else found.rows.with_columns(texts)
-    safe = (
-        pl.when(pl.col(name).str.contains(FORMULA_STARTS)).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name)
-        for name in found.by
-    )
-    click.echo(frame.with_columns(safe).write_csv(), nl=False)
+    click.echo(csv_text(frame), nl=False)
 
 
 def print_json(found: Breakdown, limit: int | None) -> None:
-    """One object; amounts are text, so that no reader makes floats of them."""
+    """One object; amounts are text."""
     found = found.limited(limit)
     rows = found.rows.to_dicts()
     others = rows.pop() if found.others else None
@@ -142,11 +135,7 @@ def print_json(found: Breakdown, limit: int | None) -> None:
         "missing_days": found.gaps.missing,
         "partial_days": {str(day): sources for day, sources in found.gaps.partial.items()},
     }
-    click.echo(json.dumps(said, indent=2, default=_as_text))
-
-
-def _as_text(value: object) -> str:
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    click.echo(json_text(said))
 
 
 PRINTED: Mapping[str, Callable[[Breakdown, int | None], None]] = {

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ Examples:
   finops run                                    what is due: every night, from cron
   finops run --from 2026-10-01 --to 2026-10-31  a backfill of October
   finops run --month 2026-10                    October's statement only
+  finops run --month 2026-10 --dry-run          who would get what: nothing is sent
   finops run --from 2026-10-07 --to 2026-10-07 --source gateway
 
 Exits with 1 when something failed; what did not fail is written all the same, and the next run
@@ -32,6 +34,19 @@ makes the rest.
 @click.option("--source", metavar="NAME", help="Read this source's logs only, and price nothing.")
 @click.option("--force", is_flag=True, help="Make days and months again although their inputs have not changed.")
 @click.option("--allow-partial", is_flag=True, help="Price days that lack a source; they are marked incomplete.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be sent to whom and render it, from the days in the lake; write and send nothing.",
+)
+@click.option(
+    "--preview",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    default=Path("finops-preview"),
+    show_default=True,
+    help="Where --dry-run puts pages and mails.",
+)
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
@@ -48,6 +63,8 @@ def run(
     source: str | None,
     force: bool,
     allow_partial: bool,
+    dry_run: bool,
+    preview: Path,
     log_level: str | None,
 ) -> None:
     """Read logs, price the calls, and make the month's statement.
@@ -63,6 +80,12 @@ def run(
     days = _days(config, first, last, today)
     _check_month(config, month, today)
     _check_source(config, source, month)
+
+    if dry_run:
+        from finops_pipeline.cli.dry_run import show
+
+        show(config, days, month, options.now(), preview)
+        return
 
     from finops_pipeline.cli.run_display import RunDisplay
     from finops_pipeline.orchestration.runner import RunRequest

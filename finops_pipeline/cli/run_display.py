@@ -15,6 +15,7 @@ from finops_pipeline.cli.terminal import console
 from finops_pipeline.reports import numbers
 
 if TYPE_CHECKING:
+    from finops_pipeline.orchestration.context import Sent
     from finops_pipeline.orchestration.run_report import Progress as PartitionEnded
     from finops_pipeline.orchestration.run_report import RunReport, StatementMade
 
@@ -77,6 +78,8 @@ class RunDisplay(_WithBar):
             print("Nothing was due.")
         for statement in report.statements:
             _statement(statement)
+        for mail in report.alerts:
+            _mail("Alert", mail)
         for kind, style, sentences in (("Warning", "yellow", report.warnings), ("Error", "red", report.failures)):
             for sentence in sentences:
                 self._console.print(Text.assemble((f"{kind}: ", style), sentence), soft_wrap=True)
@@ -123,4 +126,8 @@ def _statement(made: "StatementMade") -> None:
     print(f"Statement of {month}, revision {made.revision} ({state}): {numbers.money(made.total)} USD")
     print(f"  {made.page}")
     for mail in made.mails:
-        print(f"  {mail}")
+        _mail("  Mail", mail)
+
+
+def _mail(kind: str, mail: "Sent") -> None:
+    print(f"{kind} to {mail.recipient}: {numbers.name(mail.subject)} ({mail.place})")

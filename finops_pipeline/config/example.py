@@ -47,13 +47,15 @@ teams:
 #    match: {api_key_id: key-123}
 #    set: {team: search, project: ranking}    # team, project, cost_center, environment
 
-# Limits on what a scope may cost: team, project, model, provider, cost_center or tag.
+# Limits on what a scope may cost in a calendar month. Its team's e-mail and finance are told, once a threshold.
 #budgets:
 #  - name: search
-#    scope: {team: search}
+#    scope: {team: search}             # team, project, model, provider, cost_center, tag (as name=value): all that
+#                                      # are given must hold; {} is everything
 #    period: month
 #    limit: 5000                       # USD a period
 #    warn_at: [0.8, 1.0]               # shares of the limit at which to tell
+#    warn_at_forecast: [1.0]           # the same for what the month comes to at this rate; [] for none
 
 # Your own prices, over those of the built-in catalogue: CSV files.
 #prices: [contract-prices.csv]
@@ -67,10 +69,16 @@ reports:
   recipients: [finance@example.com]    # finance: gets the whole statement
   #currency: USD
 
-# How mail leaves: as .eml files in a folder.
+# How mail leaves: as .eml files in a folder, through a mail server, or through Amazon SES. Each mail leaves once:
+# `finops deliver` says what became of it. The password of `user` is FINOPS_SMTP_PASSWORD in the environment.
 #mail:
-#  transport: outbox
-#  path: ./outbox
+#  transport: outbox                   # outbox, smtp or ses
+#  path: ./outbox                      # outbox: the folder
+#  host:                               # smtp: the mail server, such as smtp.example.com
+#  port: 587                           # smtp: 465 is TLS from the start
+#  user:                               # smtp: who logs in, where the server asks for that
+#  starttls: true                      # smtp: encrypt first; false only for relays that ask for no user
+#  region:                             # ses: AWS region; by default that of the environment
 
 # When Dagster's daemon runs the jobs, in UTC. `finops run` from cron needs close_day only.
 #schedule:

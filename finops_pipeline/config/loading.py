@@ -106,6 +106,8 @@ def _said(error: ErrorDetails, location: Location, *, about_key: bool) -> str:
     kind = error["type"]
     if kind == "missing":
         return f"this key is missing. {_description(location)}"
+    if kind == "extra_forbidden" and location[-1] in _FROM_THE_ENVIRONMENT:
+        return f"unknown key: it comes from the environment, as {_FROM_THE_ENVIRONMENT[location[-1]]}"
     if kind == "extra_forbidden":
         return f"unknown key{_suggestion(str(location[-1]), _keys(location[:-1]), elsewhere=True)}"
     if kind == "literal_error" and about_key:
@@ -119,6 +121,9 @@ def _said(error: ErrorDetails, location: Location, *, about_key: bool) -> str:
     quotes = " (put it in quotes)" if kind == "string_type" and isinstance(value, int) else ""
     return f"{expected}{_got(value, location)}{quotes}"
 
+
+_FROM_THE_ENVIRONMENT: Mapping[int | str, str] = {"password": "FINOPS_SMTP_PASSWORD", "passwd": "FINOPS_SMTP_PASSWORD"}
+"""Keys that one might look for, and the variables in which their secrets stand instead."""
 
 _EXPECTED: Mapping[str, str] = {
     "value_error": "{error}",

@@ -1,10 +1,11 @@
 """The shape of ``finops.yaml``: a strict model, every key with its meaning and default.
 
 Loading, its errors and the commented example stand beside this module. Secrets have no key here: they come from the
-environment only (``AWS_*``, ``FINOPS_FINGERPRINT_KEY``).
+environment only (``AWS_*``, ``FINOPS_FINGERPRINT_KEY``, ``FINOPS_SMTP_PASSWORD``).
 """
 
 import datetime as dt
+import ipaddress
 import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -19,14 +20,28 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from finops_pipeline.formats.names import FORMAT_NAMES
+from finops_pipeline.money import CENT
 
 MIN_DATE = dt.date(2020, 1, 1)
 """No model call was billed by token before."""
+
+IMPLICIT_TLS_PORT = 465
+"""Mail submission over TLS from the first byte (RFC 8314, section 3.3)."""
+
+MAX_LIMIT = 10**18
+"""USD; sums of costs and their products with days stay exact below it."""
+
+MAX_SHARE = 10
+"""Share of a limit that a threshold may be: 1000 %. A larger one was meant in per cent."""
+
+MAX_THRESHOLDS = 10
+"""Thresholds of one kind that a budget may have."""
 
 
 def _address(value: str) -> str:
@@ -84,6 +99,13 @@ def _source_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9_]{1,64}", value):
         raise ValueError("expected up to 64 of a-z, 0-9 and _")
     return value
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _Named(Protocol):
@@ -167,13 +189,42 @@ class Budget(Section):
 
     name: Text = Field(description="Name of the budget in reports and alerts")
     scope: dict[Literal["team", "project", "model", "provider", "cost_center", "tag"], Text] = Field(
-        description="Whose spend counts"
+        description="Whose spend counts: all keys must hold; tag as name=value; {} for everything"
     )
     period: Literal["month"] = Field(default="month", description="Calendar months, UTC")
     limit: Number = Field(gt=0, description="USD a period")
     warn_at: list[Number] = Field(
         default=[Decimal("0.8"), Decimal("1.0")], description="Shares of the limit at which to tell"
     )
+    warn_at_forecast: list[Number] = Field(
+        default=[Decimal("1.0")], description="The same for what the period comes to at this rate"
+    )
+
+    @field_validator("scope")
+    @classmethod
+    def _whole_tag(cls, value: dict[str, str]) -> dict[str, str]:
+        name, _, wanted = value.get("tag", "name=value").partition("=")
+        if not name or not wanted:
+            raise ValueError("expected a tag such as name=value")
+        return value
+
+    @field_validator("limit")
+    @classmethod
+    def _whole_cents(cls, value: Decimal) -> Decimal:
+        if value >= MAX_LIMIT or value % CENT:
+            raise ValueError(f"expected whole cents, below {MAX_LIMIT:,}")
+        return value
+
+    @field_validator("warn_at", "warn_at_forecast")
+    @classmethod
+    def _shares(cls, value: list[Decimal]) -> list[Decimal]:
+        if not all(0 < share <= MAX_SHARE for share in value):
+            raise ValueError(f"expected shares of the limit, above 0 and at most {MAX_SHARE}: 0.8 is 80 %")
+        if len(set(value)) < len(value):
+            raise ValueError("expected each share once")
+        if len(value) > MAX_THRESHOLDS:
+            raise ValueError(f"expected at most {MAX_THRESHOLDS} shares")
+        return value
 
 
 MATCHED = Literal[
@@ -202,10 +253,37 @@ class Reports(Section):
 
 
 class Mail(Section):
-    """How mail leaves."""
+    """How mail leaves. The password of a mail server comes from ``FINOPS_SMTP_PASSWORD`` only."""
 
-    transport: Literal["outbox"] = Field(default="outbox", description="outbox: .eml files in a folder")
+    transport: Literal["outbox", "smtp", "ses"] = Field(
+        default="outbox", description="outbox: .eml files in a folder; smtp: a mail server; ses: Amazon SES"
+    )
     path: File = Field(default=Path("./outbox"), description="Folder of the outbox, relative to this file")
+    host: Text | None = Field(default=None, validate_default=True, description="The mail server's name (smtp)")
+    port: int = Field(default=587, ge=1, le=65535, description="Its port (smtp); 465 is TLS from the start")
+    user: Text | None = Field(default=None, description="Who logs in (smtp); the password is in FINOPS_SMTP_PASSWORD")
+    starttls: bool = Field(default=True, description="Encrypt before anything is said (smtp)")
+    region: Text | None = Field(default=None, description="AWS region (ses); by default that of the environment")
+
+    @field_validator("host")
+    @classmethod
+    def _server(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("transport") == "smtp":
+            raise ValueError("expected the mail server's name, such as smtp.example.com")
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-fA-F:]+", value):
+            raise ValueError("expected a server's name without scheme, user or port, such as smtp.example.com")
+        return value
+
+    @field_validator("starttls")
+    @classmethod
+    def _no_open_password(cls, value: bool, info: ValidationInfo) -> bool:
+        host, port, user = (info.data.get(name) for name in ("host", "port", "user"))
+        if not value and user is not None and port != IMPLICIT_TLS_PORT and not _on_this_machine(host or ""):
+            raise ValueError(
+                "expected true: the password of `user` would cross the network in the clear. Leave `user` out for a "
+                "relay that asks for none, or use port 465"
+            )
+        return value
 
 
 class Schedule(Section):

@@ -98,6 +98,7 @@ class Workload:
         cache_growth: Part of the prefix that a hit adds to the cache.
         hour_cache_share: Share of the writes that pay for the 1-hour cache.
         gateway_cache_share: Share of the calls that the gateway answers from its own cache.
+        repeat_share: Share of the calls that ask word for word what another one has asked.
         error_share: Share of the calls that fail first and are tried again.
         workers: How many processes or people call.
         reports_cost: Whether the caller writes what it believes to have paid.
@@ -123,6 +124,7 @@ class Workload:
     hour_cache_share: float = 0.0
     reasoning_share: float = 0.0
     gateway_cache_share: float = 0.0
+    repeat_share: float = 0.0
     error_share: float = 0.006
     errors: tuple[str, ...] = ("ThrottlingException",)
     workers: int = 4
@@ -177,9 +179,9 @@ WORKLOADS = (
     Workload("bedrock", "legal", "contract-review", "opus-eu", 12_000, _CONTRACT, "contract-review", 108_000, 7_200,
              "office", api="invoke", region="eu-west-1", cached_tokens=14_000, hour_cache_share=0.7, workers=6),
     Workload("bedrock", "legal", "policy-desk", "haiku-eu", 4_000, _POLICY, "policy-desk", 9_000, 500, "office",
-             region="eu-west-1", cached_tokens=20_000),
-    Workload("bedrock", "support", "helpdesk", "sonnet", 22_000, _HELP, "helpdesk", 7_500, 1_100,
-             api="converse_stream", cached_tokens=21_000, error_share=0.009, workers=8),
+             region="eu-west-1", cached_tokens=20_000, repeat_share=0.5),
+    Workload("bedrock", "support", "helpdesk", "sonnet", 22_000, _HELP, "helpdesk", 5_200, 420,
+             api="converse_stream", cached_tokens=34_000, repeat_share=0.2, error_share=0.009, workers=8),
     Workload("bedrock", "support", "call-quality", "haiku", 10_000, _CALLS, "call-quality", 64_000, 1_600, "nightly",
              api="invoke_stream", growth=0.1, workers=3),
     Workload("bedrock", "search", "answers", "nova-pro", 13_500, _ANSWER, "answers", 26_000, 700, growth=0.4),
@@ -195,7 +197,7 @@ WORKLOADS = (
     Workload("gateway", "marketing", "localisation", "gemini-flash", 900, _COPY, "localisation", 30_000, 18_000,
              "office", reasoning_share=0.15, gateway_cache_share=0.06, errors=("503",), workers=4),
     Workload("gateway", "analytics", "dashboards", "gpt-4o-mini", 760, _SQL, "dashboards", 22_000, 900, "office",
-             cached_tokens=12_000, gateway_cache_share=0.1, errors=("429",), workers=14),
+             cached_tokens=12_000, gateway_cache_share=0.1, repeat_share=0.6, errors=("429",), workers=14),
     Workload("gateway", "support", "ticket-tags", "own-tagger", 480, _HELP, "ticket-tags", 36_000, 60,
              errors=("500",), workers=2),
     Workload("gateway", None, None, "embedding-small", 420, ("Classify: refund", "Classify: delivery"), "solo-key",
@@ -204,7 +206,7 @@ WORKLOADS = (
     Workload("internal", "analytics", "text-to-sql", "gpt-5", 19_000, _SQL, "text-to-sql", 34_000, 7_800, "office",
              growth=0.5, cached_tokens=18_000, reasoning_share=0.5, errors=("rate_limit_exceeded",)),
     Workload("internal", "analytics", "market-research", "gemini-pro", 15_000, _RESEARCH, "market-research", 104_000,
-             14_000, "office", growth=0.3, reasoning_share=0.4, errors=("RESOURCE_EXHAUSTED",), reports_cost=False),
+             14_000, "nightly", growth=0.3, reasoning_share=0.4, errors=("RESOURCE_EXHAUSTED",), reports_cost=False),
     Workload("internal", "engineering", "incident-desk", "sonnet-api", 8_000, _CODE, "incident-desk", 58_000, 4_600,
              growth=1.2, cached_tokens=30_000, errors=("overloaded_error", "rate_limit_error")),
     Workload("internal", "marketing", "content-studio", "sonnet-api", 9_500, _COPY, "content-studio", 38_000, 9_000,

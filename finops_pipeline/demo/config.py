@@ -33,15 +33,23 @@ sources:
 teams:
 {teams}
 
-# Limits on what a scope may cost in a calendar month, in USD.
+# Limits on what a scope may cost in a calendar month, in USD. Owner and finance are told at 80 % and at the limit.
 budgets:
   - name: engineering
     scope: {{team: engineering}}
-    limit: 9000                   # September stays below it, October does not
-    warn_at: [0.8, 1.0]           # tell at 80 % and at the limit
+    limit: 10600                  # September stays below it; October passes it on the 30th
   - name: legal
     scope: {{team: legal}}
-    limit: 6000
+    limit: 6500                   # 80 % of it are reached in October, on the 30th
+  - name: support
+    scope: {{team: support}}
+    limit: 2000
+  - name: marketing
+    scope: {{team: marketing}}
+    limit: 2500
+  - name: market research on Gemini
+    scope: {{project: market-research, model: gemini-2.5-pro}}
+    limit: 3500                   # any scope will do: team, project, model, provider, cost centre, tag
 
 # Who owns calls that name no team, or the wrong one; the first rule that matches wins. Try this one: it takes the
 # notebook calls of one person off the "unallocated" line. Then `finops demo` again.

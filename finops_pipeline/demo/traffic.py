@@ -25,7 +25,7 @@ RETRY_MARGIN_MS = 15_000
 MAX_PROMPT_TOKENS = 190_000
 """Below the 200,000 tokens above which some models cost more: the demo's bill stays easy to check by hand."""
 
-_SEED = "finops-demo-1"
+_SEED = "finops-demo-3"
 
 _HOUR_WEIGHTS: dict[Hours, tuple[int, ...]] = {
     "office": (0, 0, 0, 0, 0, 0, 2, 6, 9, 10, 10, 8, 7, 9, 10, 10, 9, 7, 5, 3, 2, 1, 0, 0),
@@ -101,7 +101,7 @@ def _workload_calls(workload: Workload, day: dt.date, scale: float) -> Iterator[
         for _ in range(int(today * weight / sum(weights) + rng.random())):
             at_ms = start + int(rng.random() * (HOUR_MS - RETRY_MARGIN_MS))
             trace = _hex(rng, 64)
-            prompt = _prompt(rng, workload.prompts)
+            prompt = _prompt(rng, workload)
             worker = int(rng.random() * workload.workers)
             if rng.random() < workload.error_share:
                 error = workload.errors[int(rng.random() * len(workload.errors))]
@@ -111,17 +111,18 @@ def _workload_calls(workload: Workload, day: dt.date, scale: float) -> Iterator[
 
 
 def _answered(rng: Random, call: Call) -> Call:
-    """Fill in what a successful call consumed."""
+    """Fill in what a successful call consumed; the same prompt is as long each time, however it is answered."""
     w = call.workload
-    size = _spread(rng)
+    repeated = call.prompt in w.prompts
+    size = 0.8 + w.prompts.index(call.prompt) / len(w.prompts) if repeated else _spread(rng)
     call.input_tokens = min(int(w.input_tokens * size), MAX_PROMPT_TOKENS - int(1.4 * w.cached_tokens))
     call.output_tokens = int(w.output_tokens * _spread(rng))
     call.reasoning_tokens = int(call.output_tokens * w.reasoning_share)
     if w.cached_tokens:
-        prefix = int(w.cached_tokens * (0.7 + 0.6 * rng.random()))
+        prefix = w.cached_tokens if repeated else int(w.cached_tokens * (0.7 + 0.6 * rng.random()))
         if rng.random() < w.cache_hit_share:
             call.cache_read_tokens = prefix
-            written = int(w.cache_growth * prefix)
+            written = 0 if repeated else int(w.cache_growth * prefix)
         else:
             written = prefix
         if call.model.writes_cache:
@@ -148,11 +149,12 @@ def _day_share(workload: Workload, day: dt.date) -> float:
     return weight(day) / math.fsum(map(weight, DAYS))  # sum() rounds differently from Python 3.12 on
 
 
-def _prompt(rng: Random, prompts: Sequence[str]) -> str:
-    """Most prompts come again word for word, the first ones most often; the others carry a number of their own."""
+def _prompt(rng: Random, workload: Workload) -> str:
+    """Most prompts carry a number of their own; ``repeat_share`` come word for word, the first ones most often."""
     u = rng.random()
-    prompt = prompts[int(u * u * len(prompts))]
-    return prompt if rng.random() < 0.6 else f"{prompt} (case {int(rng.random() * 1_000_000)})"
+    prompt = workload.prompts[int(u * u * len(workload.prompts))]
+    own = f"{prompt} (case {int(rng.random() * 1_000_000)})"
+    return prompt if rng.random() < workload.repeat_share else own
 
 
 def _hex(rng: Random, bits: int) -> str:

@@ -1,8 +1,8 @@
 """The assets, built from the config: one ``usage`` asset a source, the daily tables, the month's end.
 
-Bodies are one call each: the loop over partitions stands in ``session``, what a partition is made of in ``day_steps``
-and ``month_steps``. Those two, and with them DuckDB, pyarrow and the templates, are imported with the first partition,
-so that Dagster's many short-lived processes load the code location quickly.
+Bodies are one call each: the loop over partitions stands in ``session``, what a partition is made of in ``day_steps``,
+``analysis_steps`` and ``month_steps``. Those, and with them DuckDB, pyarrow and the templates, are imported with the
+first partition, so that Dagster's many short-lived processes load the code location quickly.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,29 +14,44 @@ import polars as pl
 from finops_pipeline.config.model import Config, Source
 from finops_pipeline.orchestration.accepted import accepting_betas
 from finops_pipeline.orchestration.context import StepContext, StepResult
+from finops_pipeline.orchestration.continuation import daily_upstream
 from finops_pipeline.orchestration.partitions import MAX_PARTITIONS_PER_RUN, daily, monthly
 from finops_pipeline.orchestration.session import RunOptions, Session, make_partitions
-from finops_pipeline.schemas import CHARGEBACK, DAILY_COSTS, PRICED_USAGE, USAGE, Table
+from finops_pipeline.schemas import BUDGET_STATUS, CHARGEBACK, DAILY_COSTS, PRICED_USAGE, SAVINGS, USAGE, Table
 
 PRICED = dg.AssetKey("priced_usage")
 ROLLED_UP = dg.AssetKey("daily_costs")
+BUDGETS = dg.AssetKey("budget_status")
+ALERTS = dg.AssetKey("budget_alerts")
+SAVED = dg.AssetKey("savings")
 STATEMENT = dg.AssetKey("chargeback")
 PAGE = dg.AssetKey("chargeback_reports")
 DELIVERY = dg.AssetKey("report_delivery")
+
+OWNERS = ["team:finops"]
+"""Who answers for the assets in Dagster's catalogue."""
 
 DESCRIPTIONS = {
     "usage": "Model calls of one source as its logs said them: parsed, deduplicated, every line accounted for.",
     "priced_usage": "Every call of every source with who pays for it and what it cost. Waits for all sources.",
     "daily_costs": "Calls, tokens and costs by day and dimension: what every report reads.",
+    "budget_status": "Where each budget stands at the end of the day: month to date against the limit.",
+    "budget_alerts": "Mails to a team's owner and to finance, once a budget, month and threshold.",
+    "savings": "What would have cost less, each call repriced: cheaper models, caches, the batch tier.",
     "chargeback": "The month's statement. A new revision where it says something new, none where it does not.",
-    "chargeback_reports": "The statement's page, one for each revision.",
-    "report_delivery": "The statement's mails: each recipient gets each revision once.",
+    "chargeback_reports": "The statement's page, a page a team, the ledger (CSV) and the workbook, for each revision.",
+    "report_delivery": "The statement's mails: finance gets the whole, each owner their part, each revision once.",
 }
 
 
 def usage_key(source: str) -> dg.AssetKey:
     """Key of a source's ``usage`` asset."""
     return dg.AssetKey(["usage", source])
+
+
+def daily_keys(config: Config) -> list[dg.AssetKey]:
+    """Keys of the daily assets, in order from the source down."""
+    return [dg.AssetKey.from_user_string(name) for name in daily_upstream(source.name for source in config.sources)]
 
 
 def raw_logs(config: Config) -> list[dg.AssetSpec]:
@@ -54,12 +69,15 @@ def raw_logs(config: Config) -> list[dg.AssetSpec]:
 
 
 def daily_assets(config: Config) -> list[dg.AssetsDefinition]:
-    """``usage/<source>`` for each source, ``priced_usage`` and ``daily_costs``: a partition a UTC day."""
+    """``usage/<source>`` for each source, the tables made of it, and the alerts: a partition a UTC day."""
     days, usage = daily(config), [usage_key(source.name) for source in config.sources]
     return [
         *(_usage(source, days) for source in config.sources),
         _asset(PRICED, _price, usage, days, "rating", {"parquet"}, PRICED_USAGE),
         _asset(ROLLED_UP, _roll_up, [PRICED], days, "rollup", {"parquet"}, DAILY_COSTS),
+        _asset(BUDGETS, _hold_against_budgets, [ROLLED_UP], days, "watch", {"parquet"}, BUDGET_STATUS),
+        _asset(ALERTS, _alert, [BUDGETS], days, "watch", {"email"}),
+        _asset(SAVED, _find_savings, [PRICED], days, "watch", {"parquet"}, SAVINGS),
     ]
 
 
@@ -67,8 +85,8 @@ def monthly_assets(config: Config) -> list[dg.AssetsDefinition]:
     """``chargeback``, ``chargeback_reports`` and ``report_delivery``: a partition a calendar month."""
     months = monthly(config)
     return [
-        _asset(STATEMENT, _charge_back, [ROLLED_UP], months, "billing", {"parquet"}, CHARGEBACK),
-        _asset(PAGE, _report, [STATEMENT], months, "billing", {"html"}),
+        _asset(STATEMENT, _charge_back, [ROLLED_UP, SAVED], months, "billing", {"parquet"}, CHARGEBACK),
+        _asset(PAGE, _report, [STATEMENT], months, "billing", {"html", "excel", "csv"}),
         _asset(DELIVERY, _send, [PAGE], months, "billing", {"email"}),
     ]
 
@@ -98,6 +116,7 @@ def _asset(
             description=DESCRIPTIONS[key.path[0]],
             group_name=group,
             kinds=kinds,
+            owners=OWNERS,
             metadata={} if table is None else {"dagster/column_schema": column_schema(table)},
         )
         def make(context: dg.AssetExecutionContext, options: RunOptions, session: dg.ResourceParam[Session]) -> None:
@@ -137,6 +156,24 @@ def _roll_up(context: StepContext, partition: str) -> StepResult:
     from finops_pipeline.orchestration import day_steps
 
     return day_steps.roll_up(context, partition)
+
+
+def _hold_against_budgets(context: StepContext, partition: str) -> StepResult:
+    from finops_pipeline.orchestration import analysis_steps
+
+    return analysis_steps.hold_against_budgets(context, partition)
+
+
+def _alert(context: StepContext, partition: str) -> StepResult:
+    from finops_pipeline.orchestration import analysis_steps
+
+    return analysis_steps.alert(context, partition)
+
+
+def _find_savings(context: StepContext, partition: str) -> StepResult:
+    from finops_pipeline.orchestration import analysis_steps
+
+    return analysis_steps.find_savings(context, partition)
 
 
 def _charge_back(context: StepContext, partition: str) -> StepResult:

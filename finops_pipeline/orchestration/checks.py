@@ -4,7 +4,7 @@ The verdicts are pure functions of counts, without Dagster, the clock or the lak
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -13,16 +13,28 @@ import dagster as dg
 import polars as pl
 
 from finops_pipeline.config.model import Config, Source
-from finops_pipeline.orchestration.assets import PRICED, usage_key
+from finops_pipeline.orchestration.assets import BUDGETS, PRICED, ROLLED_UP, usage_key
 from finops_pipeline.orchestration.session import Session
-from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, PRICED_USAGE, TOKEN_CLASSES
+from finops_pipeline.schemas import (
+    BUDGET_STATUS,
+    DAILY_COSTS,
+    INGEST_OBJECTS,
+    OUTCOMES,
+    PRICED_USAGE,
+    TOKEN_CLASSES,
+    TOTAL,
+)
 
 if TYPE_CHECKING:
     from finops_pipeline.lake import Lake
 
 EVERY_RECORD_COUNTED = "every_record_counted"
 NOTHING_QUARANTINED = "nothing_quarantined"
+WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+
 NEARLY_ALL_PRICED = "nearly_all_priced"
+EVERY_CALL_ROLLED_UP = "every_call_rolled_up"
+WITHIN_BUDGET = "within_budget"
 
 
 @dataclass(frozen=True)
@@ -61,10 +73,25 @@ def unpriced(tokens: int, unpriced_tokens: int, unpriced_calls: int, tolerated: 
     )
 
 
+def rolled_up(priced: tuple[int, Decimal], costs: tuple[int, Decimal]) -> Verdict:
+    """Whether the rollup holds what was priced: calls, and USD to the last decimal."""
+    sentence = f"{priced[0]:,} calls for {priced[1]:f} USD priced, {costs[0]:,} calls for {costs[1]:f} USD rolled up"
+    return Verdict(priced == costs, sentence, {"calls_priced": priced[0], "calls_rolled_up": costs[0]})
+
+
+def within_budget(latest: Sequence[tuple[str, Decimal, str]]) -> Verdict:
+    """Whether no budget is exceeded. ``latest``: name, share and status of each at the end of the last day."""
+    exceeded = [f"{name} at {share:.1%}" for name, share, status in latest if status == "exceeded"]
+    warning = [f"{name} at {share:.1%}" for name, share, status in latest if status == "warning"]
+    words = [f"{what}: {', '.join(names)}" for what, names in (("exceeded", exceeded), ("warning", warning)) if names]
+    sentence = "; ".join(words) or f"{len(latest)} budgets, none at 80 % or more"
+    return Verdict(not exceeded, sentence, {"exceeded": len(exceeded), "warning": len(warning)})
+
+
 def asset_checks(config: Config) -> list[dg.AssetChecksDefinition]:
-    """Checks of each ``usage`` asset and of ``priced_usage``. None of them blocks what comes after."""
+    """Checks of the daily tables. None of them blocks what comes after."""
     of_sources = [check for source in config.sources for check in (_conservation(source), _quarantined(source))]
-    return [*of_sources, _unpriced()]
+    return [*of_sources, _unpriced(), _rolled_up(), _within_budget()]
 
 
 def _conservation(source: Source) -> dg.AssetChecksDefinition:
@@ -74,7 +101,7 @@ def _conservation(source: Source) -> dg.AssetChecksDefinition:
         description="Every record that was read has exactly one outcome.",
     )
     def check(context: dg.AssetCheckExecutionContext, session: dg.ResourceParam[Session]) -> dg.AssetCheckResult:
-        return _result(conservation(_ingested(context, session.lake, source)), dg.AssetCheckSeverity.ERROR)
+        return _result(conservation(_ingested(context, session.lake, source)), ERROR)
 
     return check
 
@@ -86,7 +113,7 @@ def _quarantined(source: Source) -> dg.AssetChecksDefinition:
         description="Every record could be read.",
     )
     def check(context: dg.AssetCheckExecutionContext, session: dg.ResourceParam[Session]) -> dg.AssetCheckResult:
-        return _result(quarantined(_ingested(context, session.lake, source)), dg.AssetCheckSeverity.WARN)
+        return _result(quarantined(_ingested(context, session.lake, source)), WARN)
 
     return check
 
@@ -100,9 +127,43 @@ def _unpriced() -> dg.AssetChecksDefinition:
     def check(context: dg.AssetCheckExecutionContext, session: dg.ResourceParam[Session]) -> dg.AssetCheckResult:
         calls = session.lake.scan(PRICED_USAGE, **_days(context))
         tolerated = session.config.limits.unpriced_share
-        return _result(unpriced(*_token_counts(calls), tolerated), dg.AssetCheckSeverity.WARN)
+        return _result(unpriced(*_token_counts(calls), tolerated), WARN)
 
     return check
+
+
+def _rolled_up() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=ROLLED_UP,
+        name=EVERY_CALL_ROLLED_UP,
+        description="Calls and costs add up to those of priced_usage, to the last decimal.",
+    )
+    def check(context: dg.AssetCheckExecutionContext, session: dg.ResourceParam[Session]) -> dg.AssetCheckResult:
+        days = _days(context)
+        calls, costs = session.lake.scan(PRICED_USAGE, **days), session.lake.scan(DAILY_COSTS, **days)
+        verdict = rolled_up(_sums(calls, "request_count"), _sums(costs, "requests"))
+        return _result(verdict, ERROR)
+
+    return check
+
+
+def _within_budget() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=BUDGETS,
+        name=WITHIN_BUDGET,
+        description="No budget is exceeded at the end of the last day.",
+    )
+    def check(context: dg.AssetCheckExecutionContext, session: dg.ResourceParam[Session]) -> dg.AssetCheckResult:
+        status = session.lake.scan(BUDGET_STATUS, **_days(context))
+        latest = status.filter(pl.col("date") == pl.col("date").max()).sort("share", descending=True)
+        return _result(within_budget(latest.select("budget", "share", "status").collect().rows()), WARN)
+
+    return check
+
+
+def _sums(table: pl.LazyFrame, calls: str) -> tuple[int, Decimal]:
+    count, cost = table.select(pl.col(calls).sum(), pl.col("cost").sum().cast(TOTAL)).collect().row(0)
+    return count, cost
 
 
 def _ingested(context: dg.AssetCheckExecutionContext, lake: "Lake", source: Source) -> dict[str, int]:

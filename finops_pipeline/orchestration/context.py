@@ -11,8 +11,34 @@ from finops_pipeline.config.model import Config
 if TYPE_CHECKING:
     from finops_pipeline.lake import Lake
 
-Fact: TypeAlias = str | int | bool | list[str] | dict[str, int] | Path
+Cell: TypeAlias = str | int | bool | None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The first rows of what a step has made, for people: small, and no amount as a float."""
+
+    rows: tuple[Mapping[str, Cell], ...]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A file for people, to open in a browser."""
+
+    file: Path
+
+
+Fact: TypeAlias = str | int | bool | list[str] | dict[str, int] | Path | Preview | Link
 """What a step can say of a partition."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A mail that has left: to whom, what about, and where it went (a file of the outbox, a server)."""
+
+    recipient: str
+    subject: str
+    place: str
 
 
 @dataclass(frozen=True)
@@ -44,10 +70,10 @@ class StepResult:
         changed: Whether anything was written.
         metadata: Facts about the partition, for people.
         warnings: What a person should know, in sentences.
-        files: Files for people that this run has written: pages, mails.
+        sent: Mails that have left.
     """
 
     changed: bool
     metadata: Mapping[str, Fact] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    files: tuple[Path, ...] = ()
+    sent: tuple[Sent, ...] = ()

@@ -30,7 +30,14 @@ def daily_upstream(sources: Iterable[str], *, allow_partial: bool = False) -> di
     """
     usage = [f"usage/{source}" for source in sources]
     waits_for = () if allow_partial else tuple(usage)
-    return {**dict.fromkeys(usage, ()), "priced_usage": waits_for, "daily_costs": ("priced_usage",)}
+    return {
+        **dict.fromkeys(usage, ()),
+        "priced_usage": waits_for,
+        "daily_costs": ("priced_usage",),
+        "budget_status": ("daily_costs",),
+        "budget_alerts": ("budget_status",),
+        "savings": ("priced_usage",),
+    }
 
 
 def runnable_stretches(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from finops_pipeline.config.model import Config
-from finops_pipeline.orchestration.assets import DELIVERY, PAGE, PRICED, ROLLED_UP, STATEMENT, usage_key
+from finops_pipeline.orchestration.assets import DELIVERY, PAGE, STATEMENT, daily_keys
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -15,11 +15,11 @@ MONTH_END = "month_end"
 
 
 def nightly(config: Config) -> "UnresolvedAssetJobDefinition":
-    """The daily assets, from raw logs to daily costs."""
+    """The daily assets, from raw logs to costs, budgets and savings."""
     return dg.define_asset_job(
         NIGHTLY,
-        selection=dg.AssetSelection.assets(*(usage_key(source.name) for source in config.sources), PRICED, ROLLED_UP),
-        description="Yesterday and the last days that late records may still change, from raw logs to daily costs.",
+        selection=dg.AssetSelection.assets(*daily_keys(config)),
+        description="Yesterday and the last days that late records may still change: logs to costs, budgets, savings.",
     )
 
 

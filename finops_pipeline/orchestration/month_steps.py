@@ -3,26 +3,34 @@
 What a statement says, how it looks and how mail leaves stand in ``chargeback``, ``reports`` and ``delivery``.
 """
 
+import dataclasses
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from finops_pipeline.allocation import ownership_digest
+from finops_pipeline.budgets import budget_lines, budget_status
+from finops_pipeline.chargeback.analyses import BridgeStep, BudgetLine
+from finops_pipeline.chargeback.bridge import bridge
 from finops_pipeline.chargeback.completeness import Completeness, DayFiles, completeness_of, files_of
 from finops_pipeline.chargeback.revisions import load_statement, previous_month, publish, published_digest
-from finops_pipeline.chargeback.statement import draft_statement
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement, draft_statement
+from finops_pipeline.config.model import Config
 from finops_pipeline.days import days_of, when
-from finops_pipeline.delivery.ledger import delivery_key
-from finops_pipeline.delivery.outbox import Outbox, deliver
 from finops_pipeline.files import naming_the_lake, write_atomically
 from finops_pipeline.lake import Lake
-from finops_pipeline.orchestration.context import Fact, StepContext, StepResult
+from finops_pipeline.orchestration.analysis_steps import preview
+from finops_pipeline.orchestration.context import Link, Preview, StepContext, StepResult
 from finops_pipeline.orchestration.day_steps import still_charged
-from finops_pipeline.reports.mail import compose
-from finops_pipeline.reports.page import render_page
-from finops_pipeline.schemas import DAILY_COSTS, OUTCOMES
+from finops_pipeline.orchestration.mailing import post_all, statement_letters
+from finops_pipeline.reports.bundle import render_bundle
+from finops_pipeline.savings.found import savings_found
+from finops_pipeline.schemas import DAILY_COSTS, OUTCOMES, PRICED_USAGE, SAVINGS
 
 
 def charge_back(context: StepContext, month: str) -> StepResult:
@@ -30,76 +38,125 @@ def charge_back(context: StepContext, month: str) -> StepResult:
 
     Days that are missing do not keep it from being made: it says on its face what it lacks.
     """
-    config, lake = context.config, context.lake
-    configured = [source.name for source in config.sources]
-    files = {day: files_of(lake, day) for day in days_of(month) if day >= config.start_date}
-    costs = {day: found.costs for day, found in files.items() if found.costs is not None}
-    completeness = completeness_of(files, configured)
-    outcomes, lines = _ingested(files.values())
-    draft = draft_statement(
-        month,
-        lake.scan(DAILY_COSTS, date=list(costs)),
-        config.teams,
-        completeness,
-        outcomes=outcomes,
-        lines_read=lines,
-        book_versions=sorted({str(stamp.notes["book_version"]) for stamp in costs.values()}),
-        previous=previous_month(lake, month),
-        made_at=context.now,
-        currency=config.reports.currency,
-    )
-    revision, is_new = publish(lake, draft, run=context.run)
-    charged = {source for found in files.values() for source in found.priced_sources}
-    retired = sorted(charged - set(configured))
-    rules = ownership_digest(config.ownership, config.teams)
-    allocated_otherwise = [day for day, stamp in costs.items() if stamp.notes.get("ownership") != rules]
+    draft, remarks = draft_of(context, month)
+    revision, is_new = publish(context.lake, draft, run=context.run)
     return StepResult(
         is_new,
         {
             "revision": revision,
             "total_usd": str(draft.total),
+            "change_usd": str(draft.change) if draft.change is not None else "unknown",
+            "saved_together_usd": str(draft.savings.total),
             "dagster/partition_row_count": draft.lines.height,
-            "missing_days": [str(day) for day in completeness.missing_days],
+            "missing_days": [str(day) for day in draft.completeness.missing_days],
+            "charges": _charges(draft),
         },
-        (
-            *_shortcomings(completeness),
-            *([still_charged(retired)] if retired else []),
-            *([_other_rules(allocated_otherwise)] if allocated_otherwise else []),
-        ),
+        remarks,
+    )
+
+
+def draft_of(context: StepContext, month: str) -> tuple[Statement, tuple[str, ...]]:
+    """The statement that the lake's days make now, not published, and what a person should know of it."""
+    config, lake = context.config, context.lake
+    configured = [source.name for source in config.sources]
+    files = {day: files_of(lake, day) for day in days_of(month) if day >= config.start_date}
+    stamps = {day: found.costs for day, found in files.items() if found.costs is not None}
+    costs = lake.scan(DAILY_COSTS, date=list(stamps))
+    completeness = completeness_of(files, configured)
+    outcomes, lines = _ingested(files.values())
+    draft = draft_statement(
+        month,
+        costs,
+        config.teams,
+        completeness,
+        outcomes=outcomes,
+        lines_read=lines,
+        book_versions=sorted({str(stamp.notes["book_version"]) for stamp in stamps.values()}),
+        previous=previous_month(lake, month),
+        made_at=context.now,
+        currency=config.reports.currency,
+        budgets=_budgets(config, lake, month, list(stamps)),
+        savings=savings_found(lake.scan(SAVINGS, date=list(files))),
+        silent_sources=_silent(files.values(), configured),
+    )
+    if draft.previous is not None:
+        draft = dataclasses.replace(draft, bridge=_bridge(lake, draft.previous, costs, draft.total))
+    charged = {source for found in files.values() for source in found.priced_sources}
+    retired = sorted(charged - set(configured))
+    rules = ownership_digest(config.ownership, config.teams)
+    allocated_otherwise = [day for day, stamp in stamps.items() if stamp.notes.get("ownership") != rules]
+    return draft, (
+        *_shortcomings(completeness),
+        *([still_charged(retired)] if retired else []),
+        *([_other_rules(allocated_otherwise)] if allocated_otherwise else []),
     )
 
 
 def report(context: StepContext, month: str) -> StepResult:
-    """``chargeback_reports``: the page of the month's latest statement."""
+    """``chargeback_reports``: the month's latest statement as pages, ledger and workbook."""
     statement = load_statement(context.lake, month)
     digest = published_digest(context.lake, month, statement.revision)
     page = page_path(context.lake, month, statement.revision)
-    changed = _write_page(page, render_page(statement, digest))
-    return StepResult(changed, {"revision": statement.revision, "page": page}, files=(page,) if changed else ())
+    bundle = render_bundle(statement, digest)
+    changed = [name for name, content in bundle.items() if _write(page.parent / name, content)]
+    return StepResult(
+        bool(changed),
+        {"revision": statement.revision, "page": Link(page), "path": page.parent, "files": sorted(bundle)},
+    )
 
 
 def send(context: StepContext, month: str) -> StepResult:
-    """``report_delivery``: the latest statement's mail to each recipient, once."""
-    config, lake = context.config, context.lake
+    """``report_delivery``: the latest statement's mails: to finance the whole, to each owner their part, once.
+
+    Raises:
+        DeliveryError: mails did not leave; the next run tries those again.
+        LakeError: the statement or its files are not there.
+    """
+    lake = context.lake
     statement = load_statement(lake, month)
+    digest = published_digest(lake, month, statement.revision)
+    before = load_statement(lake, month, statement.revision - 1) if statement.revision > 1 else None
     page = page_path(lake, month, statement.revision)
-    outbox, content = config.resolved(config.mail.path), published_digest(lake, month, statement.revision)
-    mails: list[Path] = []
-    for recipient in config.reports.recipients:
-        key = delivery_key(month, statement.revision, recipient, content)
-        if deliver(compose(statement, config.reports.from_, recipient, page), key, lake, outbox):
-            mails.append(Outbox(outbox).path(key))
-    metadata: dict[str, Fact] = {
-        "revision": statement.revision,
-        "recipients": list(config.reports.recipients),
-        "sent_by_this_run": [mail.name for mail in mails],
-    }
-    return StepResult(bool(mails), metadata, files=tuple(mails))
+    letters = list(statement_letters(context.config, statement, digest, _read_bundle(page.parent), page, before))
+    posted = post_all(context, letters)
+    return StepResult(
+        bool(posted.sent),
+        {
+            "revision": statement.revision,
+            "recipients": sorted({letter.recipient for letter in letters}),
+            "mails": Preview(tuple({"to": letter.recipient, "subject": letter.subject} for letter in letters)),
+            "sent_by_this_run": [f"{mail.recipient}: {mail.subject}" for mail in posted.sent],
+        },
+        posted.warnings,
+        posted.sent,
+    )
 
 
 def page_path(lake: Lake, month: str, revision: int) -> Path:
-    """Where the page of a statement lies."""
+    """Where the page of a statement lies; its other files lie beside and below it."""
     return lake.root / "reports" / f"month={month}" / f"revision={revision}" / "index.html"
+
+
+def _budgets(config: Config, lake: Lake, month: str, days: Sequence[dt.date]) -> tuple[BudgetLine, ...]:
+    """The config's budgets against the whole month."""
+    tagged = lake.scan(PRICED_USAGE, date=list(days)) if any("tag" in b.scope for b in config.budgets) else None
+    costs = lake.scan(DAILY_COSTS, date=list(days))
+    status = budget_status(config.budgets, days_of(month)[-1], costs, tagged=tagged).collect()
+    return budget_lines(status, config.budgets)
+
+
+def _bridge(lake: Lake, previous: PreviousMonth, costs: pl.LazyFrame, total: Decimal) -> tuple[BridgeStep, ...]:
+    """Why the month came to another amount; unknown where the days before were rolled up without groups of costs."""
+    days = days_of(previous.month)
+    stamps = [stamp for day in days if (stamp := lake.stamp(DAILY_COSTS, date=day))]
+    if any(stamp.schema_version < DAILY_COSTS.version for stamp in stamps):
+        return ()
+    return bridge(lake.scan(DAILY_COSTS, date=list(days)), costs, previous.total, total)
+
+
+def _charges(statement: Statement) -> Preview:
+    rows = [{"team": t.team or "unallocated", "amount": str(t.amount)} for t in statement.team_totals]
+    return preview(pl.DataFrame(rows, schema={"team": pl.String, "amount": pl.String}))
 
 
 def _ingested(days: Iterable[DayFiles]) -> tuple[dict[str, int], int]:
@@ -111,14 +168,29 @@ def _ingested(days: Iterable[DayFiles]) -> tuple[dict[str, int], int]:
     return dict(outcomes), sum(note["lines"] for note in notes)
 
 
-def _write_page(page: Path, html: str) -> bool:
-    """Put ``html`` in place; False where it is there already."""
-    content = html.encode()
-    with naming_the_lake(page):
-        if page.exists() and page.read_bytes() == content:
+def _silent(days: Iterable[DayFiles], sources: Iterable[str]) -> list[str]:
+    """Sources that were read on some of these days, and never held a line."""
+    lines: dict[str, list[int]] = {source: [] for source in sources}
+    for files in days:
+        for source, stamp in files.usage.items():
+            if source in lines:
+                lines[source].append(int(str(stamp.notes["lines"])))
+    return [source for source, found in lines.items() if found and not any(found)]
+
+
+def _write(file: Path, content: bytes) -> bool:
+    """Put ``content`` in place; False where it is there already."""
+    with naming_the_lake(file):
+        if file.exists() and file.read_bytes() == content:
             return False
-        write_atomically(page, content)
+        write_atomically(file, content)
     return True
+
+
+def _read_bundle(folder: Path) -> Mapping[str, bytes]:
+    """The files of a statement as they were written, by path within their folder."""
+    with naming_the_lake(folder):
+        return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("[!.]*") if f.is_file()}
 
 
 def _shortcomings(completeness: Completeness) -> tuple[str, ...]:

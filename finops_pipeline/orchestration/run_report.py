@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from finops_pipeline.orchestration.context import Sent
+
 Status: TypeAlias = Literal["written", "unchanged", "failed", "skipped"]
 
 
@@ -19,6 +21,7 @@ class RunRequest:
         source: Mediation of this source only; nothing below it is made.
         force: Make partitions again although their inputs have not changed.
         allow_partial: Go on without the sources that are missing.
+        deliver_only: Of ``month``, only hand over the mails that have not left: those of its statement and alerts.
     """
 
     days: tuple[dt.date, dt.date] | None = None
@@ -26,6 +29,7 @@ class RunRequest:
     source: str | None = None
     force: bool = False
     allow_partial: bool = False
+    deliver_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class StatementMade:
         total: What is charged, in whole cents.
         is_new: Whether this run made the revision.
         page: The page to open.
-        mails: The mails that this run sent.
+        mails: Its mails that left in this run.
     """
 
     month: str
@@ -57,7 +61,7 @@ class StatementMade:
     total: Decimal
     is_new: bool
     page: Path
-    mails: list[Path]
+    mails: list[Sent]
 
 
 @dataclass
@@ -70,6 +74,7 @@ class RunReport:
         failures: What failed, a sentence each.
         warnings: What a person should know, a sentence each.
         statements: The statements that the run made or found unchanged.
+        alerts: The alerts that left in this run.
     """
 
     days: int = 0
@@ -77,6 +82,7 @@ class RunReport:
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     statements: list[StatementMade] = field(default_factory=list)
+    alerts: list[Sent] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:

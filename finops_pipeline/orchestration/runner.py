@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 import dagster as dg
 
 from finops_pipeline.chargeback.completeness import files_of
-from finops_pipeline.chargeback.revisions import load_statement
+from finops_pipeline.chargeback.revisions import latest_revision, load_statement
 from finops_pipeline.config.model import Config
-from finops_pipeline.days import days_between, month_of
+from finops_pipeline.days import ONE_DAY, days_between, days_of, month_of, stretches
 from finops_pipeline.errors import ConfigError
+from finops_pipeline.lake import Lake
 from finops_pipeline.mediation.day import days_with_fresh_strays
-from finops_pipeline.orchestration.checks import NOTHING_QUARANTINED
+from finops_pipeline.orchestration.checks import NOTHING_QUARANTINED, WITHIN_BUDGET
 from finops_pipeline.orchestration.code_location import build_definitions
 from finops_pipeline.orchestration.continuation import AssetDay, daily_upstream, runnable_stretches
 from finops_pipeline.orchestration.history import history
@@ -25,13 +26,18 @@ from finops_pipeline.orchestration.partitions import range_tags
 from finops_pipeline.orchestration.periods import closed_month, nightly_window
 from finops_pipeline.orchestration.run_report import Progress, RunReport, RunRequest, StatementMade
 from finops_pipeline.orchestration.session import Outcome, RunOptions, Session
-from finops_pipeline.orchestration.tally import Tally
-from finops_pipeline.schemas import STRAYS
+from finops_pipeline.orchestration.tally import ALERTS, Tally
+from finops_pipeline.pricing.book import compile_book
+from finops_pipeline.savings.batching import ACTIVITY_DAYS
+from finops_pipeline.schemas import BUDGET_STATUS, SAVINGS, STRAYS, Table
 
 __all__ = ["Progress", "RunReport", "RunRequest", "StatementMade", "run"]
 
 MAX_PASSES = 3
 """Passes over the days, the first included; strays that the last one hands over wait for the next run."""
+
+TOLD_OTHERWISE = {NOTHING_QUARANTINED, WITHIN_BUDGET}
+"""Checks of which the run has told already: mediation by its warnings, budgets by their alerts."""
 
 MONTHLY_ASSETS = ("chargeback", "chargeback_reports", "report_delivery")
 
@@ -57,10 +63,16 @@ def run(
 
     Raises:
         ConfigError: the request names a source that the config does not have, or days before its start.
+        PriceBookError: days are to be priced, and the config's price files are wrong.
+        LakeError: the lake cannot be written.
         KeyboardInterrupt: somebody interrupted it; what was written until then stays.
     """
     _refuse_impossible(config, request)
     days, month = _what_to_run(config, request, now.date())
+    if days or month:
+        Lake(config.resolved(config.lake)).check_writable()
+    if days and request.source is None:
+        compile_book(config)
     with history(instance) as kept:
         running = _Run(config, request, now, kept, on_progress, log_level or "critical")
         return running.report(days, month)
@@ -105,15 +117,21 @@ class _Run:
         )
         everything = daily_upstream((source.name for source in config.sources), allow_partial=request.allow_partial)
         self._upstream = {f"usage/{request.source}": ()} if request.source else everything
+        self._deliver_only = request.deliver_only
         self._days: set[dt.date] = set()
+        self._passes = 1
         self._statements: list[StatementMade] = []
 
     def report(self, days: list[dt.date], month: str | None) -> RunReport:
         """Make the days, the days that received strays, the month, and tell how it went."""
+        if self._deliver_only and month:
+            self._deliver(month)
+            return self._tally.report(0, self._statements)
         self._tally.plan(len(days) * len(self._upstream) + (len(MONTHLY_ASSETS) if month else 0))
         if days:
             self._make_days(days)
             self._make_stray_days()
+            self._make_later_days()
         if month:
             self._make_month(month)
         return self._tally.report(len(self._days), self._statements)
@@ -144,26 +162,58 @@ class _Run:
                 return
             self._tally.plan(len(waiting) * len(self._upstream))
             self._make_days(waiting)
+            self._passes += 1
         for day in self._stray_days():
             self._tally.warn("usage", str(day), "the day has received late records again; the next run will read them")
 
-    def _make_month(self, month: str) -> None:
-        """Make the month's statement, its page and its mails."""
-        told = {outcome.asset: outcome for outcome in self._launch(MONTH_END, MONTHLY_ASSETS, month, month)}
-        for asset in MONTHLY_ASSETS:
+    def _make_later_days(self) -> None:
+        """Bring those days up to date that look back at what this run has changed, and that come after it.
+
+        The days of the first pass are: each table was made for all of them before the next one was.
+        """
+        if "budget_status" not in self._upstream:
+            return
+        fresh = self._days if self._passes == 1 else set()
+        repriced = {dt.date.fromisoformat(day) for day in self._tally.written("priced_usage")}
+        months = {month_of(day): day for day in sorted(repriced, reverse=True)}
+        budgets = {d for d in self._existing(BUDGET_STATUS) if d > months.get(month_of(d), d)} - fresh
+        analysed = {ONE_DAY * n + day for day in repriced for n in range(1, ACTIVITY_DAYS)}
+        savings = (self._existing(SAVINGS) & analysed) - fresh
+        for assets, days in ((("budget_status", ALERTS), budgets), (("savings",), savings)):
+            self._tally.plan(len(assets) * len(days))
+            for first, last in stretches(days):
+                self._launch(NIGHTLY, assets, str(first), str(last))
+
+    def _existing(self, table: Table) -> set[dt.date]:
+        return {dt.date.fromisoformat(keys["date"]) for keys in self._lake.partitions(table)}
+
+    def _deliver(self, month: str) -> None:
+        """Hand over what has not left: the mails of the month's alerts and of its statement."""
+        watched = [keys["date"] for keys in self._lake.partitions(BUDGET_STATUS, date=list(days_of(month)))]
+        has_statement = latest_revision(self._lake, month) is not None
+        self._tally.plan(bool(watched) + has_statement)
+        if watched:
+            self._launch(NIGHTLY, [ALERTS], watched[-1], watched[-1])
+        if has_statement:
+            self._make_month(month, MONTHLY_ASSETS[-1:])
+
+    def _make_month(self, month: str, assets: Sequence[str] = MONTHLY_ASSETS) -> None:
+        """Make the month's statement, its pages and its mails, or the last of these only."""
+        told = {outcome.asset: outcome for outcome in self._launch(MONTH_END, assets, month, month)}
+        for asset in assets:
             if asset not in told:
                 self._tally.skip(asset, month)
         results = {asset: outcome.result for asset, outcome in told.items() if outcome.result is not None}
-        if "chargeback_reports" in results:
+        if "chargeback_reports" in results or "chargeback_reports" not in assets:
             statement, sent = load_statement(self._lake, month), results.get("report_delivery")
             self._statements.append(
                 StatementMade(
                     month,
                     statement.revision,
                     statement.total,
-                    results["chargeback"].changed,
+                    "chargeback" in results and results["chargeback"].changed,
                     page_path(self._lake, month, statement.revision),
-                    list(sent.files) if sent else [],
+                    list(sent.sent) if sent else [],
                 )
             )
 
@@ -200,7 +250,7 @@ class _Run:
         )
         told = self._told
         for check in result.get_asset_check_evaluations():
-            if check.passed or check.check_name == NOTHING_QUARANTINED:  # which mediation itself has told
+            if check.passed or check.check_name in TOLD_OTHERWISE:
                 continue
             span = first if first == last else f"{first} to {last}"
             sentence = f"{check.asset_key.to_user_string()}, {span}: {check.description}"

@@ -6,13 +6,13 @@ What a partition is made of stands in ``day_steps`` and ``month_steps``; which p
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import FinopsError, PartitionsFailedError
-from finops_pipeline.orchestration.context import StepContext, StepResult
+from finops_pipeline.orchestration.context import Link, Preview, StepContext, StepResult
 
 if TYPE_CHECKING:
     from finops_pipeline.lake import Lake
@@ -81,7 +81,6 @@ def make_partitions(
             context.log.error(f"{key}: {reason(error)}", exc_info=not isinstance(error, FinopsError))
         else:
             outcome = Outcome(context.asset_key.to_user_string(), key, result=result)
-            context.log.info(f"{key}: {'written' if result.changed else 'unchanged, left alone'}")
             for warning in result.warnings:
                 context.log.warning(f"{key}: {warning}")
         outcomes.append(outcome)
@@ -94,12 +93,26 @@ def reason(error: Exception) -> str:
     return str(error) if isinstance(error, FinopsError) else f"unexpected {type(error).__name__}: {error}"
 
 
+def _metadata(result: StepResult) -> dict[str, Any]:
+    """The result's facts as Dagster's UI shows them best: previews as tables, files as links."""
+    shown: dict[str, Any] = {"changed": result.changed}
+    for name, fact in result.metadata.items():
+        if isinstance(fact, Preview):
+            if fact.rows:
+                shown[name] = dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in fact.rows])
+        elif isinstance(fact, Link):
+            shown[name] = dg.MetadataValue.url(fact.file.resolve().as_uri())
+        else:
+            shown[name] = fact
+    return shown
+
+
 def _record(context: dg.AssetExecutionContext, outcomes: Sequence[Outcome]) -> None:
     failed = [o for o in outcomes if o.error is not None]
     for outcome in outcomes:
         if outcome.result is None:
             continue
-        metadata = {**outcome.result.metadata, "changed": outcome.result.changed}
+        metadata = _metadata(outcome.result)
         if failed:
             context.log_event(
                 dg.AssetMaterialization(context.asset_key, partition=outcome.partition, metadata=metadata)

@@ -4,8 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 
 from finops_pipeline.days import when
+from finops_pipeline.orchestration.context import Sent
 from finops_pipeline.orchestration.run_report import Progress, RunReport, StatementMade, Status
 from finops_pipeline.orchestration.session import Outcome, reason
+
+ALERTS = "budget_alerts"
 
 Told = tuple[str, str, str]
 """An asset, one of its partitions, and what there is to say of it."""
@@ -21,6 +24,7 @@ class Tally:
         self._skipped: dict[tuple[str, str], None] = {}
         self._warnings: dict[Told, None] = {}
         self._remarks: list[str] = []
+        self._alerts: list[Sent] = []
         self._breakdowns: list[str] = []
         self.outcomes: dict[tuple[str, str], Outcome] = {}
 
@@ -38,6 +42,8 @@ class Tally:
             return
         for warning in outcome.result.warnings:
             self.warn(*key, warning)
+        if outcome.asset == ALERTS:
+            self._alerts += outcome.result.sent
         if outcome.result.changed:
             self._written.add(key)
         self._progress(*key, "written" if outcome.result.changed else "unchanged")
@@ -58,6 +64,10 @@ class Tally:
         """Something failed that belongs to no partition."""
         self._breakdowns.append(sentence)
 
+    def written(self, asset: str) -> set[str]:
+        """Partitions of an asset that were written."""
+        return {partition for name, partition in self._written if name == asset}
+
     def failed(self) -> set[tuple[str, str]]:
         """Partitions whose last try failed."""
         return {key for key, outcome in self.outcomes.items() if outcome.error is not None}
@@ -65,13 +75,13 @@ class Tally:
     def report(self, days: int, statements: list[StatementMade]) -> RunReport:
         """How the run ended, in sentences."""
         failed = [(*key, reason(o.error)) for key, o in self.outcomes.items() if o.error is not None]
-        skipped = [(*key, "not made, because what it reads failed") for key in self._skipped]
         return RunReport(
             days=days,
             changed=len(self._written),
             failures=[*sentences(failed), *self._breakdowns],
-            warnings=[*sentences([*self._warnings, *skipped]), *self._remarks],
+            warnings=[*sentences(self._warnings), *_not_made(self._skipped), *self._remarks],
             statements=statements,
+            alerts=self._alerts,
         )
 
     def _progress(self, asset: str, partition: str, status: Status) -> None:
@@ -91,6 +101,21 @@ def sentences(told: Iterable[Told]) -> list[str]:
     return [
         f"{asset}, {when(keys)}: {f'{counts[asset, said]:,} {said}' if counts[asset, said] else said}"
         for (asset, said), keys in partitions.items()
+    ]
+
+
+def _not_made(skipped: Iterable[tuple[str, str]]) -> list[str]:
+    """One sentence for all assets that were skipped for the same partitions."""
+    partitions: dict[str, list[str]] = defaultdict(list)
+    for asset, partition in skipped:
+        partitions[asset].append(partition)
+    assets: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for asset, keys in partitions.items():
+        assets[tuple(sorted(keys))].append(asset)
+    return [
+        f"{', '.join(names)}, {when(keys)}: not made, because what {reads} failed"
+        for keys, names in assets.items()
+        for reads in ["it reads" if len(names) == 1 else "they read"]
     ]
 
 

@@ -1,15 +1,15 @@
 """The catalogue: the data of ``genai-prices``, read once and turned into rows of the price book.
 
-What belongs here is what is particular to that catalogue: its units, its matching of model names, its time windows,
-its separate entries per Bedrock endpoint. Its per-call API is not used: it prices what it does not know at the
-standard rate or at nothing. Units that ``usage`` does not count (characters, pixels, video, citations, storage
-searches) are left out, so that a model sold by those alone has no price.
+What belongs here is what is particular to that catalogue: its units, its matching of model names, its separate entries
+per Bedrock endpoint; when its prices hold is in ``catalogue_periods``. Its per-call API is not used: it prices what it
+does not know at the standard rate or at nothing. Units that ``usage`` does not count (characters, pixels, video,
+citations, storage searches) are left out, so that a model sold by those alone has no price.
 """
 
 import datetime as dt
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from finops_pipeline.pricing.catalogue_periods import MIDNIGHT, STANDARD, price_periods
 from finops_pipeline.pricing.model_ids import GEOGRAPHIES
 from finops_pipeline.schemas import INSTANT, PRICE_BOOK, UNIT_PRICE
 from finops_pipeline.schemas.price_book import LAYER_CATALOGUE, TIERS
@@ -47,15 +48,6 @@ UNITS: dict[str, tuple[str, int]] = {
 }
 """The catalogue's price keys → meter, and the units that the price buys. A cache write without a named lifetime is one
 of the default lifetime, five minutes; one-hour writes have a price of their own or none."""
-
-WEEKENDS_OFF_PEAK_FROM = {
-    ("deepseek", "deepseek-flash"): dt.date(2026, 8, 23),
-    ("deepseek", "deepseek-v4-flash"): dt.date(2026, 8, 23),
-    ("deepseek", "deepseek-v4-pro"): dt.date(2026, 8, 23),
-}
-"""Models whose peak hours are on Monday to Friday only, and since when: https://github.com/pydantic/genai-prices/issues/582.
-The catalogue says it in comments, its data cannot. China's public holidays are off-peak too, but no source here has
-their calendar: on those days the peak price is an upper bound, and marked ``inferred``."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +80,6 @@ VARIANTS = frozenset(TIERS[1:]) | {"highspeed", "image", "lite", "mini", "nano",
 
 _ENDPOINT = re.compile(r"^(?:global|regional|us)\.")
 _BEDROCK_PLACES = {"": "in-region", "global.": "global"} | {f"{place}.": f"geo:{place}" for place in GEOGRAPHIES}
-_MIDNIGHT = dt.time(0)
-
-
-@dataclass(frozen=True)
-class Period:
-    """Prices that hold in one span of time, and in one band of the week if there is one."""
-
-    prices: "ModelPrice"
-    valid_from: dt.datetime | None = None
-    valid_to: dt.datetime | None = None
-    band: str | None = None
-    origin: str = "explicit"
 
 
 class Catalogue:
@@ -124,6 +104,11 @@ class Catalogue:
         if model is None or _is_variant(name, model):
             return None
         return _ENDPOINT.sub("", model.id) if provider == "aws" else model.id
+
+    def context_window(self, provider: str, key: str) -> int | None:
+        """Input tokens that a model takes at most; None where the catalogue does not say."""
+        models = self._providers[provider].models if provider in self._providers else ()
+        return min((m.context_window for m in models if _ENDPOINT.sub("", m.id) == key and m.context_window), default=None)
 
     def fallbacks(self, provider: str) -> tuple[str, ...]:
         """Providers whose standard prices hold for this one's models too, by the catalogue: OpenAI's on Azure."""
@@ -151,16 +136,16 @@ class Catalogue:
         self, provider: "Provider", key: str, scope: str | None, model: "ModelInfo"
     ) -> Iterator[tuple[Any, ...]]:
         url = provider.pricing_urls[0] if provider.pricing_urls else None
-        for period in _periods(provider.id, model):
+        for period in price_periods(provider.id, model):
             for unit, meter, price, ctx_gt, ctx_le in _unit_prices(period.prices):
-                where = "/".join(
-                    str(part)
-                    for part in (provider.id, key, scope, period.band, period.valid_from and period.valid_from.date())
-                    if part
-                )
+                parts = (
+                    provider.id, key, scope, period.tier if period.tier != STANDARD else None, period.band,
+                    period.valid_from and period.valid_from.date(),
+                )  # fmt: skip
+                where = "/".join(str(part) for part in parts if part)
                 yield (
                     f"{SOURCE}:{where}#{meter}>{ctx_gt or 0}",
-                    provider.id, key, SOURCE, self._version, url, meter, "standard", scope, ctx_gt, ctx_le,
+                    provider.id, key, SOURCE, self._version, url, meter, period.tier, scope, ctx_gt, ctx_le,
                     "UTC" if period.band else None, period.band, period.valid_from, period.valid_to,
                     price, unit, "USD", period.origin, LAYER_CATALOGUE,
                 )  # fmt: skip
@@ -212,11 +197,12 @@ def _with_former_prices(rows: pl.DataFrame) -> pl.DataFrame:
     A price to which the catalogue itself gives a time is left alone: it needs no correction any more.
     """
     for (provider, model, meter), former in FORMER_PRICES.items():
-        instant = pl.lit(dt.datetime.combine(former.valid_to, _MIDNIGHT, dt.UTC), dtype=INSTANT)
+        instant = pl.lit(dt.datetime.combine(former.valid_to, MIDNIGHT, dt.UTC), dtype=INSTANT)
         changed = pl.all_horizontal(
             pl.col("provider") == provider,
             pl.col("model_key") == model,
             pl.col("meter") == meter,
+            pl.col("tier") == STANDARD,
             pl.col("valid_from", "valid_to").is_null(),
         )
         before = rows.filter(changed).unique("region_scope", keep="first", maintain_order=True)
@@ -273,83 +259,3 @@ def _unit_prices(prices: "ModelPrice") -> Iterator[tuple[int, str, Decimal, int 
         spans = zip([None, *starts], [*starts, None], [value.base, *(t.price for t in value.tiers)], strict=True)
         for ctx_gt, ctx_le, price in spans:
             yield unit, meter, price, ctx_gt, ctx_le
-
-
-def _periods(provider: str, model: "ModelInfo") -> Iterator[Period]:
-    """The spans of time of a model's prices; none where the catalogue says it in a way that is not understood."""
-    if not isinstance(model.prices, list):
-        yield Period(model.prices)
-        return
-    if not model.prices or model.prices[0].constraint is not None:
-        return
-    starts: list[tuple[dt.date, ModelPrice]] = []
-    windows: list[tuple[dt.time, dt.time, ModelPrice]] = []
-    for conditional in model.prices[1:]:
-        start_date = getattr(conditional.constraint, "start_date", None)
-        start, end = (getattr(conditional.constraint, f"{edge}_time", None) for edge in ("start", "end"))
-        if start_date is not None and not windows and (not starts or starts[-1][0] < start_date):
-            starts.append((start_date, conditional.prices))
-        elif start is not None and end is not None and _plain(start) and _plain(end) and _before(start, end):
-            windows.append((start, end, conditional.prices))
-        else:
-            return
-    instants = [None, *(dt.datetime.combine(day, _MIDNIGHT, dt.UTC) for day, _ in starts), None]
-    spans = list(zip(instants[:-1], instants[1:], [model.prices[0].prices, *(p for _, p in starts)], strict=True))
-    if not windows:
-        yield from (Period(prices, begin, end) for begin, end, prices in spans)
-        return
-    yield from _scheduled(spans, sorted(windows, key=lambda w: w[0]), WEEKENDS_OFF_PEAK_FROM.get((provider, model.id)))
-
-
-def _scheduled(
-    spans: Sequence[tuple[dt.datetime | None, dt.datetime | None, "ModelPrice"]],
-    windows: Sequence[tuple[dt.time, dt.time, "ModelPrice"]],
-    weekends_free_from: dt.date | None,
-) -> Iterator[Period]:
-    """Prices by the hour of the week, in disjoint bands.
-
-    The catalogue cannot say since when its windows hold. Before a first change of price there were none (the flat
-    price held at any hour); between the first and the last change they had prices that it no longer has: a hole there
-    is better than today's price. With the last change they are those that it shows.
-    """
-    free = dt.datetime.combine(weekends_free_from, _MIDNIGHT, dt.UTC) if weekends_free_from else None
-    for number, (begin, end, prices) in enumerate(spans):
-        if number == 0 and len(spans) > 1:
-            yield Period(prices, begin, end)
-            continue
-        for days, first, last in _weeks(begin, end, free):
-            for start, stop in _gaps(windows):
-                yield Period(prices, first, last, f"{days} {start}-{stop}")
-            if days == "1-5":
-                yield Period(prices, first, last, "6-7 00:00-24:00")
-            if number == len(spans) - 1:
-                origin = "inferred" if days == "1-5" else "explicit"
-                for start_time, end_time, peak in windows:
-                    yield Period(peak, first, last, f"{days} {start_time:%H:%M}-{end_time:%H:%M}", origin)
-
-
-def _weeks(
-    begin: dt.datetime | None, end: dt.datetime | None, free: dt.datetime | None
-) -> Iterable[tuple[str, dt.datetime | None, dt.datetime | None]]:
-    """The span cut where weekends become off-peak, with the days that have peak hours."""
-    if free is None or (end is not None and end <= free):
-        return [("1-7", begin, end)]
-    if begin is not None and begin >= free:
-        return [("1-5", begin, end)]
-    return [("1-7", begin, free), ("1-5", free, end)]
-
-
-def _gaps(windows: Sequence[tuple[dt.time, dt.time, Any]]) -> list[tuple[str, str]]:
-    """What the windows, in order, leave of a day."""
-    starts = ["00:00", *(f"{end:%H:%M}" for _, end, _ in windows)]
-    stops = [*(f"{start:%H:%M}" for start, _, _ in windows), "24:00"]
-    return [(start, stop) for start, stop in zip(starts, stops, strict=True) if start < stop]
-
-
-def _plain(time: dt.time) -> bool:
-    """A whole minute of UTC."""
-    return time.utcoffset() in (None, dt.timedelta(0)) and not time.second and not time.microsecond
-
-
-def _before(start: dt.time, end: dt.time) -> bool:
-    return start.replace(tzinfo=None) < end.replace(tzinfo=None)

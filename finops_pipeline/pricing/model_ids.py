@@ -50,6 +50,9 @@ ROUTES = {
 }
 """First path segments by which gateways (LiteLLM and its kin) name the provider: segment → provider."""
 
+CUSTOMISED_KINDS = ("provisioned-model", "imported-model", "custom-model", "custom-model-deployment")
+"""Those whose model was trained or reserved for the account: no other model stands in for it."""
+
 _PLACE = r"^(global|apac|[a-z]{2}(?:-gov)?)\."  # a vendor's name is longer: new geographies are recognised too
 _SCOPE = re.compile(_PLACE + r"(?=[a-z0-9-]+\.)")
 _VENDOR = re.compile(rf"^(?:{'|'.join(CLOUD_VENDORS)})\.")
@@ -60,6 +63,11 @@ regions, Azure's global deployments. Azure's data zones (``azure/eu/…``) cost 
 _VERTEX_VERSION = re.compile(r"@[a-z0-9]*$")
 _AZURE_SPELLING = re.compile(r"^gpt-35(?=-)")
 _ANTHROPIC_VERSION = re.compile(r"^(anthropic\..+?)-v\d+(?::\d+)?$")
+
+
+_CUSTOMISED = re.compile(rf"(?:^|[:/])(?:(?:{'|'.join(CUSTOMISED_KINDS)})/|ft:)|/endpoints/")
+_DATE = re.compile(r"[-@]\d{4}-?\d\d-?\d\d$")
+_RELEASE = re.compile(r"-v\d+(?::\d+)?$|-latest$")
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,20 @@ def take_apart(raw: str) -> ModelId:
         names.append(_ANTHROPIC_VERSION.sub(r"\1", text))
         names.append(_AZURE_SPELLING.sub("gpt-3.5", names[-1]))
     return ModelId(tuple(dict.fromkeys(name for name in names if name)), provider, scope, opaque)
+
+
+def is_customised(raw: str) -> bool:
+    """Whether the id means a model that was fine-tuned, imported or reserved for the account."""
+    return bool(_CUSTOMISED.search(raw.strip().lower()))
+
+
+def family(model: str) -> str:
+    """What sellers of a model have in common in its name: without seller, vendor, date and release.
+
+    ``claude-sonnet-4-5`` for ``anthropic.claude-sonnet-4-5-20250929-v1:0`` and ``anthropic/claude-sonnet-4.5``.
+    """
+    text = _VENDOR.sub("", model.strip().lower().rpartition("/")[2])
+    return _DATE.sub("", _RELEASE.sub("", text)).replace(".", "-")
 
 
 def region_scope(raw_model: pl.Expr) -> pl.Expr:

@@ -75,6 +75,12 @@ class Resolver:
             self._known[pair] = self._resolve(provider, raw_model) if raw_model else _UNRESOLVED
         return self._known[pair]
 
+    def context_window(self, price_provider: str | None, model: str) -> int | None:
+        """Input tokens that a model of the book takes at most; None where the catalogue does not say."""
+        if self._catalogue is None or price_provider is None:
+            return None
+        return self._catalogue.context_window(price_provider, model)
+
     def _resolve(self, provider: str | None, raw_model: str) -> Resolution:
         ident = take_apart(self._alias(raw_model))
         for seller, borrowed in self._sellers(provider, ident):

@@ -1,1 +1,4 @@
-"""What finance gets to see of a statement: page and mail, rendered from one value. Nothing here computes a charge."""
+"""What finance and team owners get to see of a statement: pages, mails and files, rendered from one value.
+
+Nothing here computes a charge, decides who is told, or sends anything.
+"""

@@ -1,6 +1,7 @@
-"""Geometry of the statement's charts, for the SVG templates: where each mark stands and what it says. Nothing is drawn.
+"""Geometry of the chart of days, and what all charts share: where each mark stands and what it says. Nothing is drawn.
 
-Coordinates are decimals with one place, so that the same numbers give the same bytes everywhere.
+Coordinates are decimals with one place, so that the same numbers give the same bytes everywhere. Drawing is the
+business of the SVG templates.
 """
 
 import datetime as dt
@@ -26,7 +27,7 @@ _FILL = Decimal("0.76")
 """Part of a day's slot that its bar takes."""
 _LABEL_EVERY = 7
 """Days between two labelled ones."""
-_CHARACTER = Decimal("6.2")
+CHARACTER = Decimal("6.8")
 """Width of a character of a 12 px label, to keep labels inside the chart."""
 
 
@@ -43,7 +44,7 @@ class Bar:
 
     @property
     def middle(self) -> Decimal:
-        return _place(self.x + self.width / 2)
+        return place(self.x + self.width / 2)
 
 
 @dataclass(frozen=True)
@@ -87,25 +88,26 @@ def day_chart(statement: Statement, width: int) -> DayChart | None:
         _bar(day, cost, n * slot, slot, scale, baseline, partial.get(day)) for n, (day, cost) in enumerate(days)
     )
     highest = next(bar for bar, (day, _) in zip(bars, days, strict=True) if day == top_day)
-    text = f"{top_day.day} {numbers.MONTHS[top_day.month - 1][:3]}: {_axis_money(top, steps[0])}"
+    text = f"{top_day.day} {numbers.MONTHS[top_day.month - 1][:3]}: {numbers.chart_money(top, steps[0])}"
     text += "*" if top_day in partial else ""
-    half = len(text) * _CHARACTER / 2
+    half = len(text) * CHARACTER / 2
     return DayChart(
         width=Decimal(width),
         height=baseline + _BOTTOM,
-        plot_width=_place(plot_width),
+        plot_width=place(plot_width),
         baseline=baseline,
         bars=bars,
         grid=tuple(
-            Mark(_place(Decimal(width)), _place(baseline - step * scale), _axis_money(step, steps[0])) for step in steps
+            Mark(place(Decimal(width)), place(baseline - step * scale), numbers.chart_money(step, steps[0]))
+            for step in steps
         ),
         days=tuple(
-            Mark(_place(bar.middle), baseline + 16, str(day.day))
+            Mark(place(bar.middle), baseline + 16, str(day.day))
             for bar, (day, _) in zip(bars, days, strict=True)
             if (day.day - 1) % _LABEL_EVERY == 0
         ),
         highest_bar=highest,
-        highest=Mark(_place(min(max(highest.middle, half), plot_width - half)), _place(highest.y - 6), text),
+        highest=Mark(place(min(max(highest.middle, half), plot_width - half)), place(highest.y - 6), text),
     )
 
 
@@ -135,24 +137,23 @@ def _bar(
     else:
         title += numbers.money(cost) + (f", {lacks}" if lacks else "")
     width = slot * _FILL
-    x, y = _place(left + (slot - width) / 2), _place(baseline - height)
-    return Bar(x, y, _place(width), _place(height), state, title)
+    x, y = place(left + (slot - width) / 2), place(baseline - height)
+    return Bar(x, y, place(width), place(height), state, title)
 
 
 def _grid_values(top: Decimal) -> list[Decimal]:
     """Two to five round values, the last at or above ``top``: multiples of 1, 2 or 5 times a power of ten."""
-    magnitude = Decimal(10) ** top.adjusted()
-    step = next(
-        step for step in (magnitude / 5, magnitude / 2, magnitude, magnitude * 2, magnitude * 5) if step * 4 >= top
-    )
+    step = round_step(top / 4)
     lines = int((top / step).to_integral_value(ROUND_CEILING))
     return [step * n for n in range(1, lines + 1)]
 
 
-def _axis_money(amount: Decimal, step: Decimal) -> str:
-    """No decimals, but for axes whose step is below one."""
-    return f"{amount:,.{max(0, -step.adjusted())}f}"
+def round_step(least: Decimal) -> Decimal:
+    """The smallest of 1, 2 or 5 times a power of ten that is no less than ``least``, which is above zero."""
+    magnitude = Decimal(10) ** least.adjusted()
+    return next(magnitude * n for n in (1, 2, 5, 10) if magnitude * n >= least)
 
 
-def _place(pixels: Decimal) -> Decimal:
+def place(pixels: Decimal) -> Decimal:
+    """A coordinate."""
     return pixels.quantize(Decimal("0.1"))

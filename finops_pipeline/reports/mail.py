@@ -3,42 +3,39 @@
 The first screen says whether it is final, which period, how much and who pays. The same statement gives the same bytes.
 """
 
-import email.policy
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
-from email.utils import format_datetime
 from pathlib import Path
 
-from finops_pipeline.chargeback.statement import Statement, TeamTotal
-from finops_pipeline.reports import numbers, wording
-from finops_pipeline.reports.templating import render
+from finops_pipeline.chargeback.statement import Statement
+from finops_pipeline.reports import numbers, tables, wording
+from finops_pipeline.reports.aligned import text_table
+from finops_pipeline.reports.bridge_chart import bridge_chart
+from finops_pipeline.reports.letter import letter
+from finops_pipeline.reports.notices import lacking, remarks
+from finops_pipeline.reports.pictures import bridge_picture
+from finops_pipeline.reports.summary import mail_summary
+from finops_pipeline.reports.tables import ChargeRow
+from finops_pipeline.reports.templating import render, render_mail
 
-LONGEST_TABLE = 10
-"""Teams that the mail lists before the rest is one row; the page has them all."""
+MOST_ACTIONS = 3
+"""Actions that a mail names; the page has more."""
 
-_NAME_COLUMNS = 26
-"""Widest column of names in the text alternative."""
+_PICTURES = {"wide": (576, True), "narrow": (358, False)}
+"""Pixels of a picture in the mail, on a desktop and on a phone, and whether it stands upright."""
 
-
-@dataclass(frozen=True)
-class ChargeRow:
-    """One row of the mail's table. ``change`` is None where there is nothing to compare with.
-
-    ``unpriced``: no call of it has a price.
-    """
-
-    name: str
-    cost_center: str
-    amount: Decimal
-    change: Decimal | None
-    kind: str = "team"
-    unpriced: bool = False
+_NAME_COLUMNS = 20
+"""Columns of a name in the text's table, so that all of it fits into 80."""
 
 
-def compose(statement: Statement, sender: str, recipient: str, page_path: Path) -> EmailMessage:
+def compose(
+    statement: Statement,
+    sender: str,
+    recipient: str,
+    page_path: Path,
+    attachments: Mapping[str, bytes] | None = None,
+) -> EmailMessage:
     """The mail to ``recipient``, with all headers but those that delivery gives it (Message-ID, the report's key).
 
     Args:
@@ -46,89 +43,77 @@ def compose(statement: Statement, sender: str, recipient: str, page_path: Path) 
         sender: Address that it comes from.
         recipient: One address.
         page_path: Where the page of this statement lies; named in the mail, not read.
+        attachments: Content by file name: the ledger, the workbook.
 
     Raises:
-        ValueError: an address holds a line break or is no address.
+        ValueError: an address holds a line break.
     """
-    rows = charge_rows(statement)
+    rows = tables.charge_rows(statement)
+    actions = tables.action_rows(statement, MOST_ACTIONS)
+    chart = bridge_chart(statement, _PICTURES["wide"][0], upright=True)
+    drawn = {
+        kind: picture
+        for kind, (width, upright) in _PICTURES.items()
+        if (picture := bridge_picture(statement, width, upright=upright)) is not None
+    }
+    cid = {kind: f"bridge-{hashlib.sha256(picture).hexdigest()[:16]}" for kind, picture in drawn.items()}
     values = {
         "statement": statement,
         "status": wording.status(statement),
         "period": wording.period(statement),
-        "summary": wording.summary(statement),
-        "notices": wording.notices(statement),
+        "summary": mail_summary(statement),
+        "lacking": lacking(statement),
+        "remarks": remarks(statement),
         "coverage": wording.coverage(statement),
+        "replaced": wording.replaced(statement),
         "outcomes": wording.outcomes(statement),
         "drill_down": wording.drill_down(statement),
-        "rows": rows,
-        "no_price": wording.NO_PRICE,
+        "other_budgets": [line for line in tables.other_budgets(statement) if line.status != "ok"],
+        "actions": actions,
+        "notes": tables.assumptions([row.action for row in actions]),
+        "attached": list(attachments or {}),
         "page_path": str(page_path),
     }
-    message = EmailMessage(policy=email.policy.SMTP)
-    message["From"] = sender
-    message["To"] = recipient
-    message["Subject"] = wording.subject(statement)
-    message["Date"] = format_datetime(statement.made_at)
-    text = render("mail.txt", table=text_table(statement, rows), **values)
-    html = render("mail.html", **values)
-    message.set_content(text, cte="quoted-printable")
-    message.add_alternative(html, subtype="html", cte="quoted-printable")
-    message.set_boundary("=_" + hashlib.sha256(f"{text}\0{html}".encode()).hexdigest()[:40])
-    return message
+    return letter(
+        sender=sender,
+        recipient=recipient,
+        subject=wording.subject(statement),
+        date=statement.made_at,
+        text=render("mail.txt", table=charge_table(statement, rows), bridge_table=bridge_table(statement), **values),
+        html=render_mail(
+            "mail.html",
+            rows=rows,
+            pictures=list(drawn),
+            cid=cid,
+            widths={kind: width for kind, (width, _) in _PICTURES.items()},
+            bridge_sentence=wording.bridge_sentence(statement) if drawn else "",
+            starts_at=None if chart is None else chart.starts_at,
+            **values,
+        ),
+        pictures={cid[kind]: picture for kind, picture in drawn.items()},
+        attachments=attachments,
+    )
 
 
-def charge_rows(statement: Statement) -> list[ChargeRow]:
-    """The table of the mail: the ten largest teams, the others in one row, the unallocated, the total."""
-    teams = [total for total in statement.team_totals if total.team is not None]
-    shown = len(teams) if len(teams) <= LONGEST_TABLE + 1 else LONGEST_TABLE
-    rows = [_row(total, wording.team_name(total.team), "team") for total in teams[:shown]]
-    if rest := teams[shown:]:
-        changes = [total.change for total in rest if total.change is not None]
-        change = sum(changes, Decimal("0.00")) if statement.previous else None
-        amount = sum((total.amount for total in rest), Decimal("0.00"))
-        unpriced = all(total.unpriced for total in rest)
-        rows.append(ChargeRow(f"other ({len(rest)})", "", amount, change, "other", unpriced))
-    rows += [_row(total, wording.UNALLOCATED, "unallocated") for total in statement.team_totals if total.team is None]
-    return [*rows, ChargeRow("Total", "", statement.total, statement.change, "total")]
-
-
-def _row(total: TeamTotal, name: str, kind: str) -> ChargeRow:
-    return ChargeRow(name, _cost_centers(total.cost_centers), total.amount, total.change, kind, total.unpriced)
-
-
-def text_table(statement: Statement, rows: Sequence[ChargeRow]) -> str:
-    """``rows`` in aligned columns, figures to the right, the total under a rule and over a double one."""
+def charge_table(statement: Statement, rows: Sequence[ChargeRow]) -> str:
+    """The charges in aligned columns, the total under a rule and over a double one."""
     header = ["Team", "Cost centre", "Charge"]
     cells = [[row.name, row.cost_center, wording.charge(row.amount, row.unpriced)] for row in rows]
+    if statement.budgets:
+        header.append("Budget")
+        cells = [[*cell, row.budget_used] for cell, row in zip(cells, rows, strict=True)]
     if statement.previous is not None:
         header.append(f"Against {numbers.month_name(statement.previous.month)[:3]}")
         cells = [[*cell, numbers.change(row.change)] for cell, row in zip(cells, rows, strict=True)]
-    cells = [[_cut(cell) for cell in row] for row in [header, *cells]]
-    widths = [max(map(numbers.width, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(_padded(cell, width, right=n > 1) for n, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        for row in cells
-    ]
-    rule = sum(widths) + 2 * (len(widths) - 1)
-    return "\n".join(line.rstrip() for line in [lines[0], "-" * rule, *lines[1:-1], "-" * rule, lines[-1], "=" * rule])
+    return text_table(header, cells, names=2, total=True, longest=_NAME_COLUMNS)
 
 
-def _cost_centers(cost_centers: Sequence[tuple[str | None, Decimal]]) -> str:
-    if len(cost_centers) > 1:
-        return f"{len(cost_centers)} cost centres"
-    return numbers.name(cost_centers[0][0]) if cost_centers else numbers.DASH
-
-
-def _cut(cell: str) -> str:
-    """As much of a name as its column has room for."""
-    if numbers.width(cell) <= _NAME_COLUMNS:
-        return cell
-    kept = cell[:_NAME_COLUMNS]
-    while numbers.width(kept) > _NAME_COLUMNS - 1:
-        kept = kept[:-1]
-    return kept + "…"
-
-
-def _padded(cell: str, width: int, *, right: bool) -> str:
-    space = " " * (width - numbers.width(cell))
-    return space + cell if right else cell + space
+def bridge_table(statement: Statement) -> str:
+    """Last month, the steps and this month in aligned columns; empty where there is no bridge."""
+    before = statement.previous
+    if before is None or not statement.bridge:
+        return ""
+    steps = [[step.name, numbers.change(step.amount)] for step in statement.bridge]
+    first = [numbers.month_name(before.month), numbers.money(before.total)]
+    last = [numbers.month_name(statement.month), numbers.money(statement.total)]
+    return text_table(["", statement.currency], [first, *steps, last], total=True)

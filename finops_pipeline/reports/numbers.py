@@ -14,6 +14,9 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 LONGEST_NAME = 80
 """Characters of a name that are shown; logs may hold names of any length."""
 
+LONGEST_SENTENCE = 400
+"""Characters of a sentence that is made with names from logs."""
+
 MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
@@ -55,6 +58,22 @@ def share_change(part: Decimal | None) -> str:
     return ("+" if part > 0 and text != "0.0" else "") + f"{text}{NO_BREAK}%"
 
 
+def threshold(part: Decimal) -> str:
+    """A part of one that somebody has set, as they did: ``80 %``, ``87.5 %``."""
+    return f"{(part * 100).normalize():,f}{NO_BREAK}%"
+
+
+def chart_money(amount: Decimal, step: Decimal = Decimal(1)) -> str:
+    """As it stands in a chart: no decimals, but where its axis goes in a ``step`` below one."""
+    return _signed_text(amount, f"{abs(amount):,.{max(0, -step.adjusted())}f}")
+
+
+def chart_change(amount: Decimal, step: Decimal = Decimal(1)) -> str:
+    """Likewise a difference, with its sign."""
+    text = chart_money(amount, step)
+    return f"+{text}" if amount > 0 and text.strip("0.,") else text
+
+
 def count(number: int | None) -> str:
     """In full: ``2,412,088``."""
     return DASH if number is None else f"{number:,}".replace("-", MINUS)
@@ -88,12 +107,17 @@ def name(text: str | None) -> str:
 
     Escaping is left to the template.
     """
-    if text is None:
-        return DASH
-    if not text.strip():
-        return "(empty)"
-    shown = "".join(_visible(character) for character in text)
-    return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
+    return DASH if text is None else _shown(text, LONGEST_NAME)
+
+
+def sentence(text: str) -> str:
+    """A sentence that holds names from a log, likewise fit to be shown."""
+    return _shown(text, LONGEST_SENTENCE)
+
+
+def visible(text: str) -> str:
+    """``text`` with control and direction characters replaced by a mark, and spaces of all kinds by plain ones."""
+    return "".join(_visible(character) for character in text)
 
 
 def day(date: dt.date) -> str:
@@ -119,6 +143,13 @@ def instant(moment: dt.datetime) -> str:
 def width(text: str) -> int:
     """Columns that ``text`` takes in a fixed-width font: East Asian wide characters take two, combining marks none."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _shown(text: str, longest: int) -> str:
+    if not text.strip():
+        return "(empty)"
+    shown = visible(text[: longest + 1])
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
 def _visible(character: str) -> str:

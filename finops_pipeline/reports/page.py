@@ -1,88 +1,75 @@
 """The statement as one self-contained HTML page: no script, no request to anywhere, readable on a phone and on A4."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-
-import polars as pl
+from typing import Any
 
 from finops_pipeline.chargeback.encoding import content_digest
-from finops_pipeline.chargeback.statement import Statement, TeamTotal, ratio, without_price
-from finops_pipeline.reports import wording
+from finops_pipeline.chargeback.statement import Statement
+from finops_pipeline.reports import tables, wording
+from finops_pipeline.reports.bridge_chart import bridge_chart
 from finops_pipeline.reports.charts import day_chart
+from finops_pipeline.reports.notices import notices
+from finops_pipeline.reports.summary import month_summary
 from finops_pipeline.reports.templating import render
-
-LONGEST_TABLE = 10
-"""Rows that a team's table shows before the rest is one row."""
 
 _WIDE, _NARROW = 752, 358
 """Pixels between the margins, on a desktop or on paper and on a phone."""
 
 
 @dataclass(frozen=True)
-class DetailRow:
-    """What a team is charged for one project and model; ``others`` rows in one where it is above zero.
+class LinkedFile:
+    """A file beside the page, named in its footer: ``what`` it is, and the SHA-256 of its bytes."""
 
-    ``unpriced``: no call of it has a price.
-    """
-
-    project: str | None
-    model: str | None
-    requests: int
-    tokens: int
-    amount: Decimal
-    share: Decimal | None
-    unpriced: bool = False
-    others: int = 0
+    name: str
+    what: str
+    sha256: str
 
 
-def render_page(statement: Statement, digest: str | None = None) -> str:
-    """The whole page. The same statement gives the same bytes.
+def render_page(statement: Statement, digest: str | None = None, files: Sequence[LinkedFile] = ()) -> str:
+    """The month's page. The same statement gives the same bytes.
 
     Args:
         statement: A published statement.
         digest: Digest of its content, as it was published with; by default that of today's content.
+        files: What lies beside the page. The teams' pages do too.
     """
-    charts = [(day_chart(statement, _WIDE), "wide"), (day_chart(statement, _NARROW), "narrow")]
+    shown, others = tables.shown_teams(statement)
+    unallocated = [total for total in statement.team_totals if total.team is None]
     return render(
         "page.html",
-        statement=statement,
-        status=wording.status(statement),
-        period=wording.period(statement),
-        coverage=wording.coverage(statement),
-        summary=wording.summary(statement),
-        notices=wording.notices(statement),
+        **standing(statement),
+        summary=month_summary(statement),
         outcomes=wording.outcomes(statement),
-        drill_down=wording.drill_down(statement),
         digest=digest or content_digest(statement),
-        charts=charts,
-        starred=any(bar.state == "partial" for chart, _ in charts if chart for bar in chart.bars),
-        no_price=wording.NO_PRICE,
-        details=[
-            (position, total, team_details(statement, total))
-            for position, total in enumerate(statement.team_totals, start=1)
-            if total.requests
+        files=files,
+        rows=tables.charge_rows(statement),
+        others=others,
+        other_budgets=tables.other_budgets(statement),
+        budgeted=tables.budgeted(statement),
+        bridges=[
+            (bridge_chart(statement, _WIDE, upright=True), "wide"),
+            (bridge_chart(statement, _NARROW, upright=False), "narrow"),
         ],
+        bridge_sentence=wording.bridge_sentence(statement),
+        details=[(total, tables.team_details(statement, total)) for total in [*shown, *unallocated] if total.requests],
     )
 
 
-def team_details(statement: Statement, total: TeamTotal) -> list[DetailRow]:
-    """A team's projects and models by amount: the ten largest and the others in one row; they sum to its charge."""
-    rows = (
-        statement.lines.filter(pl.col("team").eq_missing(pl.lit(total.team, dtype=pl.String)))
-        .group_by("project", "model")
-        .agg(pl.col("requests", "tokens", "amount").sum(), without_price().alias("unpriced"))
-        .sort("amount", "tokens", "project", "model", descending=[True, True, False, False], nulls_last=True)
-    )
-    shown = rows.height if rows.height <= LONGEST_TABLE + 1 else LONGEST_TABLE
-    details = [
-        DetailRow(project, model, requests, tokens, amount, None if unpriced else ratio(amount, total.amount), unpriced)
-        for project, model, requests, tokens, amount, unpriced in rows.head(shown).iter_rows()
-    ]
-    rest = rows.slice(shown)
-    if rest.height:
-        amount = sum(rest.get_column("amount"), Decimal("0.00"))
-        sums = int(rest.get_column("requests").sum()), int(rest.get_column("tokens").sum())
-        unpriced = bool(rest.get_column("unpriced").all())
-        share = None if unpriced else ratio(amount, total.amount)
-        details.append(DetailRow(None, None, *sums, amount, share, unpriced, others=rest.height))
-    return details
+def standing(statement: Statement) -> Mapping[str, Any]:
+    """What the month's page and a team's have in common: how it stands, its days, what would have cost less."""
+    charts = [(day_chart(statement, _WIDE), "wide"), (day_chart(statement, _NARROW), "narrow")]
+    actions = tables.action_rows(statement)
+    return {
+        "statement": statement,
+        "status": wording.status(statement),
+        "period": wording.period(statement),
+        "coverage": wording.coverage(statement),
+        "replaced": wording.replaced(statement),
+        "notices": notices(statement),
+        "drill_down": wording.drill_down(statement),
+        "charts": charts,
+        "starred": any(bar.state == "partial" for chart, _ in charts if chart for bar in chart.bars),
+        "actions": actions,
+        "notes": tables.assumptions([row.action for row in actions]),
+    }

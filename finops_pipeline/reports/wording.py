@@ -1,22 +1,43 @@
-"""The words around the numbers of a statement: its status, its one sentence, what it lacks. Plain text, not escaped."""
+"""The words around the numbers of a statement: its standing, its period, names and budgets. Plain text, not escaped.
+
+Its one sentence is in ``summary``, what it lacks in ``notices``.
+"""
 
 import datetime as dt
+import re
+import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
-from finops_pipeline.chargeback.statement import Statement, TeamTotal, UnpricedCalls, ratio
+from finops_pipeline.chargeback.analyses import BudgetLine
+from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.days import stretches
 from finops_pipeline.reports import numbers
 from finops_pipeline.schemas import OUTCOMES
 
 UNALLOCATED = "Unallocated"
+TOTAL = "Total"
 
 NO_PRICE = f"{numbers.DASH} no price"
 """In place of the charge where no call has a price: what it would be is unknown."""
 
+NO_BUDGET = "no budget"
+
+BRIDGE_MEANINGS = {
+    "Volume": "more or fewer calls",
+    "Mix": "which teams, projects and models they are of",
+    "Length": "tokens a call",
+    "Caching": "how much of the input is read from a cache",
+    "Price": "price of a token",
+    "Restated": "what changed in the earlier month since its statement",
+}
+"""What each step of the bridge counts."""
+
 _NAMED = 3
 """Names that a sentence lists before it says how many more there are."""
+
+_OWN_LINES = re.compile(rf"{UNALLOCATED}|{TOTAL}|other( \(\d+\))?", re.IGNORECASE)
+"""What lines of ours are called: a team of that name stands in quotes."""
 
 _OUTCOME_WORDS = {
     "usage": ("call", "calls"),
@@ -27,52 +48,47 @@ _OUTCOME_WORDS = {
     "another_day": ("counted on another day", "counted on other days"),
 }
 
-_REASON_WORDS = {
-    "unresolved_model": "Not in the price book",
-    "opaque_id": "An id that names no model",
-    "no_rate_for_meter": "No rate for part of the usage",
-    "unknown_tier": "Unknown service tier",
-    "before_history": "Called before the first known price",
-    "invalid_usage": "Token counts that contradict themselves",
-    "missing_usage": "No token counts in the log",
-    "no_reported_cost": "No cost in the log",
-}
-"""Why calls have no price, as the beginning of a sentence that goes on with the models."""
-
-_A_PRICE_HELPS = {"unresolved_model", "opaque_id", "no_rate_for_meter", "unknown_tier", "before_history"}
-"""Reasons that a price, or an alias of the model, does away with."""
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something that the statement lacks: the fact in bold, then what it means."""
-
-    headline: str
-    explanation: str
-
 
 def status(statement: Statement) -> str:
     """``Preliminary, incomplete, revision 2``. No month is closed yet, so every statement is preliminary."""
-    return ", ".join(_status_words(statement))
-
-
-def _status_words(statement: Statement) -> list[str]:
     words = ["Preliminary"]
     if statement.incomplete:
         words.append("incomplete")
     words.append(f"revision {statement.revision}")
-    return words
+    return ", ".join(words)
 
 
 def subject(statement: Statement) -> str:
-    """``AI usage chargeback 2026-10: 48,997.07 USD, preliminary, revision 2, +310.22, incomplete``."""
+    """``AI usage chargeback 2026-10: 48,997.07 USD, preliminary, revision 2, +310.22, incomplete``.
+
+    Of a team's part: ``AI usage of Search 2026-10: 12,980.02 USD, preliminary``.
+    """
     words = ["preliminary"]
+    if statement.revision > 1:
+        words.append(f"revision {statement.revision}")
     if statement.correction is not None:
-        words += [f"revision {statement.revision}", numbers.change(statement.correction)]
+        words.append(numbers.change(statement.correction) if statement.correction else "same total")
     if statement.incomplete:
         words.append("incomplete")
-    amount = f"{numbers.money(statement.total)} {statement.currency}"
-    return f"AI usage chargeback {statement.month}: {amount}, {', '.join(words)}"
+    team = statement.only_team
+    what = "AI usage chargeback" if team is None else f"AI usage of {team_name(team)}"
+    return f"{what} {statement.month}: {charged(statement)}, {', '.join(words)}"
+
+
+def charged(statement: Statement) -> str:
+    """``48,997.07 USD``; that there is no price where a team's calls all lack one."""
+    unknown = statement.only_team is not None and any(total.unpriced for total in statement.team_totals)
+    return f"{numbers.DASH} (no price)" if unknown else f"{numbers.money(statement.total)} {statement.currency}"
+
+
+def replaced(statement: Statement) -> str | None:
+    """``Replaces revision 1 of 48,686.85: +310.22``; None on the first revision, and where that is unknown."""
+    if statement.correction is None:
+        return None
+    before = f"Replaces revision {statement.revision - 1} of {numbers.money(statement.replaces)}"
+    if statement.correction:
+        return f"{before}: {numbers.change(statement.correction)}"
+    return f"{before}: same total, but its lines, days, owners or completeness changed"
 
 
 def period(statement: Statement) -> str:
@@ -99,7 +115,11 @@ def coverage(statement: Statement) -> str:
 
 
 def team_name(team: str | None) -> str:
-    return UNALLOCATED if team is None else numbers.name(team)
+    """A team as a report names it: in quotes where its name is what one of the report's own lines is called."""
+    if team is None:
+        return UNALLOCATED
+    shown = numbers.name(team)
+    return f"“{shown}”" if _OWN_LINES.fullmatch(shown.strip()) else shown
 
 
 def charge(amount: Decimal, unpriced: bool) -> str:
@@ -107,166 +127,38 @@ def charge(amount: Decimal, unpriced: bool) -> str:
     return NO_PRICE if unpriced else numbers.money(amount)
 
 
-def summary(statement: Statement) -> str:
-    """One plain sentence: how much against the month before and whose doing it is, or who pays most."""
-    if not statement.requests:
-        return _why_empty(statement)
+def budget_used(line: BudgetLine) -> str:
+    """``92.0 % warning``: how much of it is spent, and the word where that is too much.
+
+    At least that much, ``≥``, where calls of its scope have no price.
+    """
+    at_least = f"≥{numbers.NO_BREAK}" if line.unpriced_requests else ""
+    word = "" if line.status == "ok" else f" {line.status}"
+    return f"{at_least}{numbers.share(line.share)}{word}"
+
+
+def budget_name(line: BudgetLine) -> str:
+    """Whom it limits: the team of a team's own budget, or else its name in the config."""
+    return team_name(line.team) if line.of_whole_team else numbers.name(line.budget)
+
+
+def scope(line: BudgetLine) -> str:
+    """``team search, model gpt-5``; ``all usage`` where nothing is left out."""
+    return scope_of(line.scope)
+
+
+def scope_of(pairs: Sequence[tuple[str, str]]) -> str:
+    """``scope`` of the pairs alone."""
+    return ", ".join(f"{key.replace('_', ' ')} {numbers.name(value)}" for key, value in pairs) or "all usage"
+
+
+def bridge_sentence(statement: Statement) -> str:
+    """The bridge in words: ``September 45,094.96, Volume +3,811.20, …, October 48,997.07``."""
     if statement.previous is None:
-        return _who_pays_most(statement)
-    month = numbers.month_name(statement.previous.month)
-    change = statement.total - statement.previous.total
-    relative = ratio(change, statement.previous.total)
-    if not change:
-        return f"As much as {month}, to the cent."
-    if relative is None or relative > 10 or statement.previous.total < 0:
-        size = f"{numbers.money(abs(change))} {statement.currency}"
-    else:
-        size = numbers.share(abs(relative))
-    return f"{size} {'more' if change > 0 else 'less'} than {month}{_whose_doing(statement)}."
-
-
-def _whose_doing(statement: Statement) -> str:
-    """The team with the largest change in the direction of the whole, and its part in it."""
-    whole = statement.change or Decimal(0)
-    direction = 1 if whole > 0 else -1
-    changes = [(total.change or Decimal(0), total.team) for total in statement.team_totals]
-    if len(changes) == 1:
         return ""
-    change, team = max(changes, key=lambda pair: direction * pair[0])
-    who = "unallocated usage" if team is None else numbers.name(team)
-    return f", {'mostly' if 2 * abs(change) > abs(whole) else 'led by'} {who} ({numbers.change(change)})"
-
-
-def _who_pays_most(statement: Statement) -> str:
-    teams = [total for total in statement.team_totals if total.team is not None]
-    calls = numbers.short_counted(statement.requests, "call")
-    if not teams:
-        return f"{calls}, none of which names a team."
-    if len(teams) == 1:
-        return f"{calls}{' by' if teams[0].unpriced else ', charged to'} {team_name(teams[0].team)}."
-    most: TeamTotal = teams[0]
-    if most.share is None or most.amount <= 0:
-        return f"{calls} by {len(teams)} teams."
-    who = f"{team_name(most.team)} pays the most, {numbers.share(most.share)} of the total"
-    return f"{calls} by {len(teams)} teams; {who}."
-
-
-def _why_empty(statement: Statement) -> str:
-    completeness = statement.completeness
-    expected, missing = len(completeness.expected_days), len(completeness.missing_days)
-    month = numbers.month_and_year(statement.month)
-    if not expected:
-        return f"Nothing is charged: {month} lies before the configured start date."
-    if missing == expected:
-        return f"Nothing is charged: no day of {month} has been run successfully yet."
-    if statement.lines_read:
-        lines = numbers.counted(statement.lines_read, "line")
-        return f"Nothing is charged: {lines} read, no model calls of {month} among them."
-    if missing:
-        return f"Nothing is charged so far: {expected - missing} of {expected} days have been run, and hold no logs."
-    return f"Nothing is charged: the sources hold no logs of {month}."
-
-
-def notices(statement: Statement) -> tuple[Notice, ...]:
-    """What the statement says on its face: what it lacks, calls without a price, a limping comparison."""
-    return tuple(
-        notice
-        for notice in (
-            _missing_days(statement),
-            _missing_sources(statement),
-            _stale_days(statement),
-            _unfinished_days(statement),
-            _unpriced(statement),
-            _incomplete_previous(statement),
-        )
-        if notice is not None
-    )
-
-
-def _missing_days(statement: Statement) -> Notice | None:
-    missing = statement.completeness.missing_days
-    if not missing:
-        return None
-    expected = len(statement.completeness.expected_days)
-    verb = "is" if len(missing) == 1 else "are"
-    return Notice(
-        f"{len(missing)} of {numbers.counted(expected, 'day')} {verb} missing",
-        f"({days(missing)}): not run yet, or failed. Their cost is not in this statement.",
-    )
-
-
-def _missing_sources(statement: Statement) -> Notice | None:
-    partial = statement.completeness.partial_days
-    if not partial:
-        return None
-    sources = sorted({source for _, names in partial for source in names})
-    which = "this source" if len(sources) == 1 else "these sources"
-    parts = (
-        f"{numbers.name(source)} on {days([day for day, names in partial if source in names])}" for source in sources
-    )
-    return Notice(
-        f"{numbers.counted(len(partial), 'day')} {'lacks' if len(partial) == 1 else 'lack'} a source",
-        f"({'; '.join(parts)}). What {which} would add is not in this statement.",
-    )
-
-
-def _stale_days(statement: Statement) -> Notice | None:
-    stale = statement.completeness.stale_days
-    if not stale:
-        return None
-    verb = "is" if len(stale) == 1 else "are"
-    return Notice(
-        f"{numbers.counted(len(stale), 'day')} {verb} out of date",
-        f"({days(stale)}): logs that came since are not priced yet. What they change is not in this statement.",
-    )
-
-
-def _unfinished_days(statement: Statement) -> Notice | None:
-    unfinished = statement.completeness.unfinished_days
-    if not unfinished:
-        return None
-    verb = "was" if len(unfinished) == 1 else "were"
-    return Notice(
-        f"{numbers.counted(len(unfinished), 'day')} {verb} not over",
-        f"({days(unfinished)}) when the logs were read. What came later is not in this statement.",
-    )
-
-
-def _unpriced(statement: Statement) -> Notice | None:
-    unpriced = statement.unpriced_calls
-    if not unpriced:
-        return None
-    tokens, calls = sum(group.tokens for group in unpriced), statement.unpriced_requests
-    if tokens:
-        headline = f"{numbers.share(statement.unpriced_share)} of tokens have no price"
-        size = f"{numbers.short_counted(tokens, 'token')} in {numbers.short_counted(calls, 'call')}"
-    else:
-        headline = f"{numbers.short_counted(calls, 'call')} {'has' if calls == 1 else 'have'} no price"
-        size = "tokens unknown"
-    teams = sorted({team for group in unpriced for team in group.teams}, key=lambda team: (team is None, team or ""))
-    who = _listed(["unallocated usage" if team is None else f"team {numbers.name(team)}" for team in teams])
-    why = " ".join(_why_unpriced(group, alone=len(unpriced) == 1) for group in unpriced)
-    remedy = " until a price is set" if all(group.reason in _A_PRICE_HELPS for group in unpriced) else ""
-    return Notice(headline, f"({size}; {who}). {why} Nothing is charged for them{remedy}.")
-
-
-def _why_unpriced(group: UnpricedCalls, *, alone: bool) -> str:
-    """``Not in the price book: qwen3-32b, 60 calls.``; the number of calls where there are other reasons too."""
-    reason = _REASON_WORDS.get(group.reason or "", "For a reason that was not kept")
-    models = _listed(["no model named" if model is None else numbers.name(model) for model in group.models])
-    return f"{reason}: {models}." if alone else f"{reason}: {models}, {numbers.short_counted(group.requests, 'call')}."
-
-
-def _incomplete_previous(statement: Statement) -> Notice | None:
-    previous = statement.previous
-    if previous is None or not (previous.incomplete or statement.incomplete):
-        return None
-    month, before = numbers.month_name(statement.month), numbers.month_name(previous.month)
-    if previous.incomplete and statement.incomplete:
-        which = f"{month} and {before} are"
-    else:
-        which = f"{month if statement.incomplete else before} is"
-    return Notice(f"The differences against {before}", f"do not compare like with like: {which} incomplete.")
+    steps = (f"{step.name} {numbers.change(step.amount)}" for step in statement.bridge)
+    before = f"{numbers.month_name(statement.previous.month)} {numbers.money(statement.previous.total)}"
+    return ", ".join((before, *steps, f"{numbers.month_name(statement.month)} {numbers.money(statement.total)}"))
 
 
 def outcomes(statement: Statement) -> str:
@@ -281,7 +173,14 @@ def outcomes(statement: Statement) -> str:
 
 def drill_down(statement: Statement) -> str:
     """The command that breaks the same month down further."""
-    return f"finops breakdown --from {statement.first_day} --to {statement.last_day} --by team,model"
+    by = "team,model" if statement.only_team is None else "team,project,model"
+    return f"finops breakdown --from {statement.first_day} --to {statement.last_day} --by {by}"
+
+
+def savings_command(month: str, team: str | None) -> str:
+    """The command that lists what would have cost less; of one team where its name can stand in a command."""
+    whose = f" --team {shlex.quote(team)}" if team and numbers.name(team) == team else ""
+    return f"finops savings --month {month}{whose}"
 
 
 def days(dates: Collection[dt.date]) -> str:
@@ -293,7 +192,8 @@ def days(dates: Collection[dt.date]) -> str:
     return f"{joined}{numbers.NO_BREAK}{numbers.MONTHS[min(dates).month - 1]}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``; of more than four the first three, and how many more there are."""
     if len(names) > _NAMED + 1:
         return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -16,12 +16,12 @@ from click.testing import Result
 from finops_pipeline.cli.breakdown import period
 from finops_pipeline.costs import BREAKDOWN_DIMENSIONS
 from finops_pipeline.lake import Lake, Stamp
-from finops_pipeline.schemas import DAILY_COSTS
+from finops_pipeline.schemas import DAILY_COSTS, TOTAL
 
 Finops = Callable[..., Result]
 
 COUNTS = {name: 0 for name in DAILY_COSTS.names if DAILY_COSTS.schema[name] == pl.Int64}
-AMOUNTS = dict.fromkeys(("list_cost", "contracted_cost", "cost"), Decimal(0))
+AMOUNTS = {column.name: Decimal(0) for column in DAILY_COSTS.columns if column.dtype == TOTAL and not column.nullable}
 
 
 def write(lake: Lake, day: int, *rows: dict[str, Any], missing_sources: tuple[str, ...] = ()) -> None:

@@ -11,6 +11,7 @@ from click.testing import Result
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import LakeError
+from finops_pipeline.orchestration.context import Sent
 from finops_pipeline.orchestration.run_report import Progress, RunReport, RunRequest, StatementMade
 
 Finops = Callable[..., Result]
@@ -147,20 +148,23 @@ def test_where_no_terminal_is_each_partition_is_a_line(finops: Finops, runner: F
 
 @pytest.mark.usefixtures("config")
 def test_statements_are_told_with_the_files_to_open(finops: Finops, runner: FakeRunner) -> None:
-    page, mail = Path("/lake/reports/index.html"), Path("/outbox/a.eml")
+    page = Path("/lake/reports/index.html")
+    mail = Sent("finance@example.com", "AI usage chargeback 2026-09", "/outbox/a.eml")
     runner.report = RunReport(
         statements=[
             StatementMade("2026-09", 1, Decimal("48997.07"), True, page, [mail]),
             StatementMade("2026-10", 2, Decimal("0.00"), False, page, []),
-        ]
+        ],
+        alerts=[Sent("search@example.com", "Budget search: 80 %", "/outbox/b.eml")],
     )
     assert finops("run").stdout.splitlines() == [
         "Nothing was due.",
         "Statement of September 2026, revision 1 (new): 48,997.07 USD",
         "  /lake/reports/index.html",
-        "  /outbox/a.eml",
+        "  Mail to finance@example.com: AI usage chargeback 2026-09 (/outbox/a.eml)",
         "Statement of October 2026, revision 2 (unchanged): 0.00 USD",
         "  /lake/reports/index.html",
+        "Alert to search@example.com: Budget search: 80 % (/outbox/b.eml)",
     ]
 
 

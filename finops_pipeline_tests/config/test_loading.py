@@ -217,7 +217,7 @@ def test_what_is_no_document_of_keys_is_said_in_one_line(tmp_path: Path, text: s
         ("schedule: {nightly: 25:00}", "schedule.nightly: expected a time of day in UTC such as 02:00; got '25:00'"),
         ("schedule: {close_day: 31}", "schedule.close_day: expected at most 28; got 31 (line 4)"),
         ("reports: {currency: EUR}", "reports.currency: expected one of USD; got 'EUR' (line 4)"),
-        ("mail: {transport: smtp}", "mail.transport: expected one of outbox; got 'smtp' (line 4)"),
+        ("mail: {transport: fax}", "mail.transport: expected one of outbox, smtp, ses; got 'fax' (line 4)"),
         ("prices: [3]", "prices[0]: expected a path; got 3 (line 4)"),
         ("lake: ./other", "lake: this key stands twice (lines 1 and 4)"),
         ("teams:\n  a: {}\n  b: {owner: x, owner: y}", "teams.b.owner: this key stands twice (lines 6 and 6)"),

@@ -25,7 +25,7 @@ from finops_pipeline.demo.record_logs import IMPOSSIBLE
 
 SOURCES = ("bedrock", "gateway", "internal")
 
-CONTENT = {2: "de77cbfe61a2fa89a83810c1536ce15723703da368535ca0e11deaf27860cbce"}
+CONTENT = {3: "c9e4ddf35db4d73758b54e95ef2f64539cf148e89894a652f22aed9a07291b87"}
 """Content of each version of the sample logs at scale 0.01: whoever changes them raises MANIFEST_VERSION."""
 
 
@@ -289,8 +289,8 @@ def test_prompts_are_cached_and_come_again(sample: Sample) -> None:
         for c in sample.readings["bedrock"].first.values()
         if "inputBodyJson" in c.raw.get("input", {})
     )
-    assert sum(n for n in prompts.values() if n > 1) > 0.5 * prompts.total()
-    assert sum(n for n in prompts.values() if n == 1) > 0.2 * prompts.total()
+    assert sum(n for n in prompts.values() if n > 1) > 0.03 * prompts.total()
+    assert sum(n for n in prompts.values() if n == 1) > 0.5 * prompts.total()
 
 
 def test_markers_audit_lines_and_offloaded_bodies_are_there(sample: Sample) -> None:

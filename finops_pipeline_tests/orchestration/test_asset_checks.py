@@ -74,6 +74,8 @@ def test_a_run_is_checked_over_its_own_days(
         ("usage/b", "every_record_counted"),
         ("usage/b", "nothing_quarantined"),
         ("priced_usage", "nearly_all_priced"),
+        ("daily_costs", "every_call_rolled_up"),
+        ("budget_status", "within_budget"),
     }
     counted = checks["usage/a", "every_record_counted"].metadata
     assert (counted["records"].value, counted["usage"].value) == (11, 11)

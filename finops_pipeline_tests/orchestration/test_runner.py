@@ -24,6 +24,9 @@ Changed = Callable[..., Config]
 
 CENTS_A_CALL = Decimal("0.25")
 
+WRITTEN_A_DAY = 6
+"""usage of both sources, priced_usage, daily_costs, budget_status, savings; alerts only write where there are any."""
+
 
 def days_in(lake: Lake) -> list[str]:
     return [keys["date"] for keys in lake.partitions(DAILY_COSTS)]
@@ -32,7 +35,7 @@ def days_in(lake: Lake) -> list[str]:
 def test_days_run_from_raw_logs_to_costs(ran: Ran, lake: Lake, mediation: FakeMediation) -> None:
     mediation.calls["a", day_of("2026-09-02")] = 5
     report = ran("2026-09-01", "2026-09-02")
-    assert (report.ok, report.days, report.changed, report.warnings) == (True, 2, 8, [])
+    assert (report.ok, report.days, report.changed, report.warnings) == (True, 2, 2 * WRITTEN_A_DAY, [])
     costs = lake.scan(DAILY_COSTS).group_by("date").agg(pl.col("requests", "cost").sum()).sort("date").collect()
     assert costs.rows() == [
         (day_of("2026-09-01"), 4, 4 * CENTS_A_CALL),
@@ -56,7 +59,7 @@ def test_an_unchanged_rerun_writes_nothing(ran: Ran, lake: Lake) -> None:
 def test_force_makes_them_again_and_their_rows_are_the_same(ran: Ran, lake: Lake) -> None:
     ran("2026-09-01")
     before = lake.scan(PRICED_USAGE).collect()
-    assert ran("2026-09-01", force=True).changed == 4
+    assert ran("2026-09-01", force=True).changed == WRITTEN_A_DAY
     assert lake.scan(PRICED_USAGE).collect().equals(before)
 
 
@@ -84,10 +87,8 @@ def test_one_failing_day_of_three_leaves_the_others_written(ran: Ran, lake: Lake
     report = ran("2026-09-01", "2026-09-03")
     assert not report.ok
     assert report.failures == ["usage/b, 2026-09-02: source b: the bucket is gone"]
-    assert report.warnings == [
-        "priced_usage, 2026-09-02: not made, because what it reads failed",
-        "daily_costs, 2026-09-02: not made, because what it reads failed",
-    ]
+    below = "priced_usage, daily_costs, budget_status, budget_alerts, savings"
+    assert report.warnings == [f"{below}, 2026-09-02: not made, because what they read failed"]
     assert days_in(lake) == ["2026-09-01", "2026-09-03"]
     assert lake.stamp(USAGE, source="a", date=day_of("2026-09-02")) is not None
 
@@ -98,7 +99,7 @@ def test_a_day_that_failed_is_complete_after_the_next_run(ran: Ran, lake: Lake, 
     mediation.failing.clear()
     report = ran("2026-09-01", "2026-09-03")
     assert report.ok
-    assert report.changed == 3, "usage/b, priced_usage and daily_costs of the one day"
+    assert report.changed == 7, "usage/b and what is below it of the one day; budgets and savings of the next"
     assert days_in(lake) == ["2026-09-01", "2026-09-02", "2026-09-03"]
 
 
@@ -151,14 +152,14 @@ def test_a_partial_day_becomes_whole_when_its_source_delivers(ran: Ran, lake: La
     mediation.fail("b", "2026-09-02")
     ran("2026-09-02", allow_partial=True)
     mediation.failing.clear()
-    assert ran("2026-09-02").changed == 3
+    assert ran("2026-09-02").changed == WRITTEN_A_DAY - 1
     assert lake.stamp(DAILY_COSTS, date=day_of("2026-09-02")).notes["missing_sources"] == []
 
 
 def test_a_changed_owner_prices_again_without_reading_logs(ran: Ran, changed: Changed, lake: Lake) -> None:
     ran("2026-09-01")
     report = ran("2026-09-01", config=changed(teams={"search": {"cost_center": "CC-2"}}))
-    assert report.changed == 2, "priced_usage and daily_costs"
+    assert report.changed == WRITTEN_A_DAY - 2, "all but the usage of both sources"
     assert lake.scan(DAILY_COSTS).collect().get_column("cost_center").unique().to_list() == ["CC-2"]
 
 
@@ -249,8 +250,9 @@ def test_the_month_makes_a_statement_its_page_and_one_mail(config: Config, ran: 
     assert statement.total == 30 * 4 * CENTS_A_CALL
     assert statement.page == lake.root / "reports/month=2026-09/revision=1/index.html"
     assert "30.00" in statement.page.read_text()
-    assert [mail.parent for mail in statement.mails] == [config.folder / "outbox"]
-    assert b"To: finance@example.com" in statement.mails[0].read_bytes()
+    [mail] = statement.mails
+    assert Path(mail.place).parent == config.folder / "outbox"
+    assert b"To: finance@example.com" in Path(mail.place).read_bytes()
 
 
 def test_a_month_that_says_the_same_makes_no_revision_and_no_mail(ran: Ran, config: Config) -> None:
@@ -288,7 +290,8 @@ def test_a_run_that_breaks_before_its_first_partition_ends(ran: Ran, monkeypatch
         "usage__a: ZeroDivisionError: division by zero",
         "usage__b: ZeroDivisionError: division by zero",
     ]
-    assert len(report.warnings) == 4, "each table says that the day was not made"
+    everything = "usage/a, usage/b, priced_usage, daily_costs, budget_status, budget_alerts, savings"
+    assert report.warnings == [f"{everything}, 2026-09-01: not made, because what they read failed"]
 
 
 def test_late_costs_make_the_next_revision(ran: Ran, mediation: FakeMediation) -> None:
@@ -321,10 +324,10 @@ def test_progress_knows_the_total_in_advance_and_reaches_it(ran: Ran, mediation:
     told: list[Progress] = []
     mediation.fail("b", "2026-09-02")
     ran("2026-09-01", "2026-09-02", month="2026-09", on_progress=told.append)
-    assert {progress.total for progress in told} == {2 * 4 + 3}
-    assert [progress.done for progress in told] == list(range(1, 12))
+    assert {progress.total for progress in told} == {2 * 7 + 3}
+    assert [progress.done for progress in told] == list(range(1, 18))
     by_status = {p.status: sum(q.status == p.status for q in told) for p in told}
-    assert by_status == {"written": 8, "failed": 1, "skipped": 2}
+    assert by_status == {"written": WRITTEN_A_DAY + 1 + 3, "unchanged": 1, "failed": 1, "skipped": 5}
 
 
 def test_dagster_records_what_was_written_and_nothing_else(

@@ -13,6 +13,7 @@ from genai_prices.types import (
     ConditionalPrice,
     ModelInfo,
     ModelPrice,
+    PriceVariant,
     Provider,
     StartDateConstraint,
     Tier,
@@ -20,6 +21,7 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
+from finops_pipeline.pricing.book import PriceBook
 from finops_pipeline.pricing.catalogue import FORMER_PRICES, OTHER_SPELLINGS, Catalogue, catalogue
 from finops_pipeline.pricing.rating import rate
 
@@ -32,8 +34,8 @@ def midnight(*parts: int) -> dt.datetime:
     return dt.datetime(*parts, tzinfo=dt.UTC)
 
 
-def rows_of(prices: Any, provider: str = "acme", model: str = "m") -> pl.DataFrame:
-    info = ModelInfo(id=model, match=ClauseEquals(equals=model), prices=prices)
+def rows_of(prices: Any, provider: str = "acme", model: str = "m", variants: Any = None) -> pl.DataFrame:
+    info = ModelInfo(id=model, match=ClauseEquals(equals=model), prices=prices, price_variants=variants)
     return Catalogue([Provider(id=provider, name=provider, api_pattern="", models=[info])], "1").rows
 
 
@@ -88,6 +90,90 @@ def test_a_daily_window_becomes_bands_of_the_week() -> None:
         ("UTC", "1-7 16:30-24:00", 1),
         ("UTC", "1-7 00:30-16:30", 2),
     ]
+
+
+def variant(price: str, start: dt.date | None = None, **when: str) -> PriceVariant:
+    constraint = StartDateConstraint(start) if start else None
+    return PriceVariant(when or {"processing": "batch"}, ModelPrice(input_mtok=Decimal(price)), constraint)
+
+
+def tier_rows(prices: Any, *variants: PriceVariant) -> list[tuple[Any, ...]]:
+    """Rows of other tiers than the standard one: tier, meter, span of time, price, origin."""
+    rows = rows_of(prices, variants=list(variants)).filter(pl.col("tier") != "standard")
+    return rows.select("tier", "meter", "valid_from", "valid_to", "unit_price", "rate_origin").rows()
+
+
+def test_variants_become_tiers_from_their_start_on() -> None:
+    rows = tier_rows(
+        CHEAP,
+        variant("0.5", dt.date(2026, 10, 14)),
+        variant("0.4", service_tier="flex"),
+        variant("3", speed="fast"),
+        variant("4", service_tier="priority"),
+    )
+    assert rows == [
+        ("batch", "input", midnight(2026, 10, 14), None, Decimal("0.5"), "explicit"),
+        ("flex", "input", None, None, Decimal("0.4"), "explicit"),
+        ("fast", "input", None, None, 3, "explicit"),
+        ("priority", "input", None, None, 4, "explicit"),
+    ]
+
+
+def test_what_a_variant_does_not_name_costs_what_it_costs_without() -> None:
+    base = [
+        ConditionalPrice(prices=ModelPrice(input_mtok=Decimal(1), cache_read_mtok=Decimal("0.2"))),
+        ConditionalPrice(
+            StartDateConstraint(dt.date(2026, 11, 1)),
+            prices=ModelPrice(input_mtok=Decimal(1), cache_read_mtok=Decimal("0.1")),
+        ),
+    ]
+    assert tier_rows(base, variant("0.5", dt.date(2026, 10, 14))) == [
+        ("batch", "input", midnight(2026, 10, 14), None, Decimal("0.5"), "explicit"),
+        ("batch", "cache_read", midnight(2026, 10, 14), midnight(2026, 11, 1), Decimal("0.2"), "inherited"),
+        ("batch", "cache_read", midnight(2026, 11, 1), None, Decimal("0.1"), "inherited"),
+    ]
+
+
+def test_of_two_variants_for_a_tier_the_first_that_has_begun_holds() -> None:
+    rows = tier_rows(CHEAP, variant("0.5", dt.date(2026, 10, 14)), variant("0.6"), variant("0.7"))
+    assert [(start, end, price) for _, _, start, end, price, _ in rows] == [
+        (midnight(2026, 10, 14), None, Decimal("0.5")),
+        (None, midnight(2026, 10, 14), Decimal("0.6")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        variant("1", service_tier="default"),
+        variant("1", route="mistral/eu"),
+        variant("1", processing="batch", service_tier="flex"),
+        PriceVariant({"processing": "batch"}, CHEAP, TimeOfDateConstraint(dt.time(1), dt.time(2))),
+    ],
+)
+def test_a_variant_that_is_no_tier_has_no_rows(unknown: PriceVariant) -> None:
+    assert tier_rows(DEAR, unknown) == []
+
+
+@pytest.mark.parametrize(("tier", "context"), [("batch", ("processing", "batch")), ("flex", ("service_tier", "flex"))])
+def test_a_tier_costs_what_the_catalogue_itself_says(tier: str, context: tuple[str, str], calls: Any) -> None:
+    book, usage, expected = PriceBook.from_rows(catalogue().rows), [], []
+    tokens = {"input_tokens": 300_000, "output_tokens": 700}
+    for provider in providers:
+        for model in provider.models:
+            if not any(dict([context]) == found.when for found in model.price_variants or ()):
+                continue
+            prices = model.get_prices(NOON)
+            by_token = prices.output_mtok is not None and prices.audio_hours is None
+            if not by_token or provider.find_model(model.id) is not model:
+                continue
+            usage.append({"provider": provider.id, "raw_model": model.id, "service_tier": tier, **tokens})
+            theirs = model.calc_price(
+                Usage(**tokens), provider, genai_request_timestamp=NOON, price_context=dict([context])
+            )
+            expected.append(theirs.total_price.quantize(Decimal("1E-12")))
+    assert len(usage) > 20
+    assert rate(calls(*usage), book, {}).collect()["cost"].to_list() == expected
 
 
 @pytest.mark.parametrize(
@@ -148,7 +234,7 @@ def test_a_price_that_the_catalogue_overwrote(
 
 
 def test_a_correction_is_marked_as_one_and_changes_no_other_price() -> None:
-    rows = catalogue().rows.filter(provider="google", model_key="gemini-2.5-pro")
+    rows = catalogue().rows.filter(provider="google", model_key="gemini-2.5-pro", tier="standard")
     changed = rows.filter(pl.col("valid_from").is_not_null() | pl.col("valid_to").is_not_null())
     assert changed.sort("valid_from", "ctx_gt").select("meter", "rate_origin", "valid_to", "unit_price").rows() == [
         ("cache_read", "overridden", midnight(2025, 11, 7), Decimal("0.31")),

@@ -64,8 +64,6 @@ def not_in_catalogue(case: Mapping[str, Any]) -> str | None:
     """Why this version's book cannot price a case."""
     if case["confidence"] != "catalogue" and not case["source"]:
         return f"its rates are not the catalogue's: {case['confidence']}"
-    if case["tier"] != "standard":
-        return f"the book has the standard tier only, not {case['tier']}"
     if case["uplift"] != "1" or case["discount"] != "0":
         return "the book has no adjustments (uplift, discount)"
     return uncountable(case)

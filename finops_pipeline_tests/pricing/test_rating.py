@@ -183,8 +183,10 @@ def test_a_call_without_tokens_costs_nothing(rated: Any) -> None:
         ({"raw_model": None}, "unresolved_model"),
         ({"provider": "aws", "raw_model": "arn:aws:bedrock:us-east-1:1:provisioned-model/abc"}, "opaque_id"),
         ({"provider": "aws", "raw_model": "arn:aws:bedrock:us-east-1:1:imported-model/abc"}, "opaque_id"),
-        ({"batch": True}, "unknown_tier"),
-        ({"service_tier": "flex"}, "unknown_tier"),
+        ({"raw_model": "gpt-4o-audio-preview", "batch": True}, "unknown_tier"),
+        ({"batch": True, "event_time": dt.datetime(2026, 10, 13, 23, 59, tzinfo=dt.UTC)}, "before_history"),
+        ({"raw_model": "gpt-4o", "service_tier": "flex"}, "unknown_tier"),
+        ({"service_tier": "provisioned"}, "unknown_tier"),
         ({"service_tier": "Standard"}, "unknown_tier"),
     ],
 )

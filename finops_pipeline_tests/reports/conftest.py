@@ -2,13 +2,18 @@
 
 import dataclasses
 import datetime as dt
+import email
+import email.policy
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from email.message import EmailMessage
+from html.parser import HTMLParser
 from typing import Any
 
 import polars as pl
 import pytest
 
+from finops_pipeline.chargeback.analyses import Action, BridgeStep, BudgetLine, SavingsFound
 from finops_pipeline.chargeback.completeness import Completeness
 from finops_pipeline.chargeback.statement import PreviousMonth, Statement, draft_statement
 from finops_pipeline.config.model import Team
@@ -16,6 +21,97 @@ from finops_pipeline.days import days_of
 from finops_pipeline.schemas import DAILY_COSTS
 
 StatementOf = Callable[..., Statement]
+
+
+class Html(HTMLParser):
+    """What a page or a mail holds: the cells of its tables row by row, its text, every tag, attribute and link."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: list[str] = []
+        self.text = ""
+        self._open: list[list[str] | None] = []
+        self._in_style = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links += [str(value) for name, value in attrs if name in ("href", "src")]
+        self._in_style = tag == "style"
+        if tag == "table":
+            self.tables.append([])
+            self._open.append(None)
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th") and self.tables[-1]:
+            self._open[-1] = self.tables[-1][-1]
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_style = self._in_style and tag != "style"
+        if tag == "table":
+            self._open.pop()
+        elif tag in ("td", "th") and self._open:
+            self._open[-1] = None
+
+    def handle_data(self, text: str) -> None:
+        if self._in_style:
+            return
+        self.text += text
+        if self._open and (row := self._open[-1]) is not None:
+            row[-1] += text
+
+    @property
+    def flat(self) -> str:
+        """The text with single plain spaces."""
+        return " ".join(self.text.split())
+
+
+@pytest.fixture(scope="session")
+def html_of() -> Callable[[str], Html]:
+    return Html
+
+
+class Arrived:
+    """A mail as its reader gets it: through bytes and back."""
+
+    def __init__(self, message: EmailMessage) -> None:
+        self.bytes = message.as_bytes(policy=email.policy.SMTP)
+        self.message: EmailMessage = email.message_from_bytes(self.bytes, policy=email.policy.default)  # type: ignore[assignment]
+
+    def _body(self, kind: str) -> str:
+        part = self.message.get_body((kind,))
+        assert part is not None
+        return str(part.get_content())
+
+    @property
+    def text(self) -> str:
+        return self._body("plain").replace("\N{NO-BREAK SPACE}", " ")
+
+    @property
+    def flat_text(self) -> str:
+        return " ".join(self.text.split())
+
+    @property
+    def html(self) -> Html:
+        return Html(self._body("html"))
+
+    @property
+    def attached(self) -> dict[str, bytes]:
+        return {
+            str(part.get_filename()): part.get_payload(decode=True)  # type: ignore[misc]
+            for part in self.message.iter_attachments()
+        }
+
+
+@pytest.fixture(scope="session")
+def arrived() -> Callable[[EmailMessage], Arrived]:
+    return Arrived
+
 
 NO_COSTS: Mapping[str, Any] = {
     **{column.name: 0 for column in DAILY_COSTS.columns if not column.nullable},
@@ -69,6 +165,84 @@ TEAMS = {
     "Docs": ("CC-120", "30.70"),
 }
 """Cost centre, and USD a weekday."""
+
+WITHOUT_EMAIL = ("Growth", "Risk")
+
+
+def team_budget(team: str, limit: str, status: Any, **rest: Any) -> BudgetLine:
+    """What is spent follows from the charges."""
+    return BudgetLine(team.lower(), (("team", team),), Decimal(limit), Decimal(0), status, **rest)
+
+
+BUDGETS = (
+    team_budget("Support", "60000", "ok"),
+    team_budget("Search", "10000", "exceeded"),
+    team_budget("Platform", "8000", "warning", unpriced_requests=3),
+    BudgetLine(
+        "assistants on Sonnet",
+        (("team", "Support"), ("model", "claude-sonnet-4-5")),
+        Decimal("4000"),
+        Decimal("3310.90"),
+        "warning",
+    ),
+    BudgetLine("company", (), Decimal("80000"), Decimal("64000.10"), "warning"),
+)
+"""One exceeded, two near their limit, one over two keys, one over all usage."""
+
+HEURISTIC = (
+    "Calls of a low complexity score would be answered as well by the smaller model; complexity from logs alone has an "
+    "AUC of 0.51–0.67 for that, so try it on a sample first."
+)
+MEASURED = "An answer may be given twice for an hour. What the cache itself costs is not counted."
+
+
+def action(lever: str, team: str | None, text: str, low: str, expected: str, high: str, **rest: Any) -> Action:
+    """Something that would have cost less, with what a test does not look at filled in."""
+    of_lever = {"evidence": "measured", "assumptions": MEASURED} if lever == "caching" else {}
+    return Action(
+        **{
+            **dict.fromkeys(("project", "application", "service", "model", "target")),
+            "requests": 1000,
+            "cost": Decimal("9000.00"),
+            "evidence": "heuristic",
+            "assumptions": HEURISTIC,
+            "incremental": Decimal(expected),
+            **of_lever,
+            **rest,
+            "lever": lever,
+            "team": team,
+            "action": text,
+            "low": Decimal(low),
+            "expected": Decimal(expected),
+            "high": Decimal(high),
+        }
+    )
+
+
+SAVINGS = SavingsFound(
+    actions=(
+        action(
+            "downgrade", "Support", "Send simple calls of helpdesk to claude-haiku-4-5", "980.20", "2640.00", "3105.75"
+        ),
+        action("caching", "Search", "Answer repeated prompts of ranking from a cache", "1410.33", "1730.02", "1980.00"),
+        action("batching", "Growth", "Send nightly-eval through the batch tier", "0.00", "910.50", "1240.10"),
+        action("caching", "Support", "Answer repeated prompts of helpdesk from a cache", "310.00", "402.40", "402.40"),
+        action("downgrade", None, "Send simple calls of no application to gpt-5-nano", "11.00", "88.08", "90.00"),
+        action("batching", "Docs", "Send docs-batch-1 through the batch tier", "3.10", "12.77", "12.77"),
+    ),
+    together={
+        "Support": Decimal("2871.15"),
+        "Search": Decimal("1730.02"),
+        "Growth": Decimal("910.50"),
+        "Docs": Decimal("12.77"),
+        None: Decimal("88.08"),
+    },
+    would_cost_more=(
+        action("batching", "Platform", "Send platform-batch-1 through the batch tier", "-61.00", "-44.10", "0.00"),
+    ),
+    days=31,
+)
+"""Five actions on the page and one that only its team's page lists; one that would lose money."""
 
 MODELS = ("claude-sonnet-4-5", "claude-haiku-4-5", "gpt-5-mini", "nova-pro", "titan-embed-text-v2")
 
@@ -132,7 +306,14 @@ def october() -> Statement:
     draft = draft_statement(
         "2026-10",
         costs_of(october_rows()),
-        {team: Team(cost_center=cost_center, owner=f"Head of {team}") for team, (cost_center, _) in TEAMS.items()},
+        {
+            team: Team(
+                cost_center=cost_center,
+                owner=f"Head of {team}",
+                email=None if team in WITHOUT_EMAIL else f"{team.lower()}@example.com",
+            )
+            for team, (cost_center, _) in TEAMS.items()
+        },
         whole_month("2026-10"),
         outcomes={"usage": 2_401_377, "duplicate": 9_920, "not_usage": 512, "quarantined": 279},
         lines_read=2_412_088,
@@ -153,8 +334,15 @@ def october() -> Statement:
             incomplete=False,
         ),
         made_at=dt.datetime(2026, 11, 3, 6, 0, tzinfo=dt.UTC),
+        budgets=BUDGETS,
+        savings=SAVINGS,
     )
-    return dataclasses.replace(draft, revision=1)
+    steps = {"Mix": "1290.40", "Length": "210.03", "Caching": "-797.11", "Price": "-402.00"}
+    others = [BridgeStep(name, Decimal(amount)) for name, amount in steps.items()]
+    volume = (draft.change or 0) - sum(step.amount for step in others)
+    return dataclasses.replace(
+        draft, revision=1, bridge=(BridgeStep("Volume", Decimal(volume)), *others), estimated_tokens=12_000_000
+    )
 
 
 HOSTILE = (
@@ -189,4 +377,38 @@ def hostile(statement_of: StatementOf) -> Statement:
     owners = {name: Team(owner=name) for name in HOSTILE}
     statement = statement_of(rows, teams=owners, lacks={"partial_days": ((dt.date(2026, 10, 5), HOSTILE[:3]),)})
     before = {name: Decimal(1) for name in HOSTILE}
-    return dataclasses.replace(statement, previous=PreviousMonth("2026-09", Decimal(len(HOSTILE)), before, False))
+    return dataclasses.replace(
+        statement,
+        previous=PreviousMonth("2026-09", Decimal(len(HOSTILE)), before, False),
+        bridge=(BridgeStep("Volume", Decimal(100)),),
+        budgets=tuple(
+            BudgetLine(
+                name, (("team", name), *(() if n % 2 else (("model", name),))), Decimal(5), Decimal(9), "exceeded"
+            )
+            for n, name in enumerate(HOSTILE)
+        ),
+        savings=SavingsFound(
+            actions=tuple(
+                action(
+                    "caching",
+                    name,
+                    f"Answer repeated prompts of {name} from a cache",
+                    "1",
+                    str(n + 1),
+                    "9",
+                    assumptions=f"As {name} says.",
+                )
+                for n, name in enumerate(HOSTILE)
+            ),
+            together={name: Decimal(n + 1) for n, name in enumerate(HOSTILE)},
+            would_cost_more=tuple(action("batching", name, f"Batch {name}", "-2", "-1", "0") for name in HOSTILE[:3]),
+            days=31,
+        ),
+        unreachable=tuple((name, "no e-mail") for name in HOSTILE),
+        silent_sources=HOSTILE[:2],
+    )
+
+
+@pytest.fixture(scope="session")
+def hostile_names() -> tuple[str, ...]:
+    return HOSTILE

@@ -121,3 +121,28 @@ def test_an_instant_is_shown_in_utc() -> None:
 
 def test_width_counts_columns_not_characters() -> None:
     assert [numbers.width(text) for text in ("abc", "検索", "e\u0301")] == [3, 4, 1]
+
+
+@pytest.mark.parametrize(("part", "text"), [("0.8", "80 %"), ("1.0", "100 %"), ("0.875", "87.5 %"), ("12", "1,200 %")])
+def test_a_threshold_reads_as_it_was_set(part: str, text: str) -> None:
+    assert numbers.threshold(D(part)).replace(numbers.NO_BREAK, " ") == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "step", "text"),
+    [
+        ("3811.20", "1", "+3,811"),
+        ("-0.4", "1", "0"),
+        ("-402.00", "50", "−402"),
+        ("0.125", "0.01", "+0.12"),
+        ("0", "1", "0"),
+    ],
+)
+def test_a_change_in_a_chart_has_as_many_decimals_as_its_axis(amount: str, step: str, text: str) -> None:
+    assert numbers.chart_change(D(amount), D(step)) == text
+
+
+def test_a_sentence_with_a_name_in_it_is_made_safe_but_not_cut_like_a_name() -> None:
+    assert numbers.sentence("Answer prompts of a\r\nb from a cache") == "Answer prompts of a��b from a cache"
+    assert len(numbers.sentence("x" * 300)) == 300
+    assert numbers.sentence("x" * 500) == "x" * (numbers.LONGEST_SENTENCE - 1) + "…"

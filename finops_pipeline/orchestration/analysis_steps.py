@@ -1,0 +1,154 @@
+"""What watches the costs, a day at a time: budgets, their alerts, savings. Nothing here knows Dagster.
+
+What the rows mean stands in ``budgets``, ``alerts`` and ``savings``; how mail leaves, in ``delivery``.
+"""
+
+import datetime as dt
+
+import polars as pl
+
+from finops_pipeline.alerts import evaluate, recipients_of
+from finops_pipeline.budgets import budget_status
+from finops_pipeline.days import ONE_DAY, days_between, days_of, month_of
+from finops_pipeline.errors import IncompleteDayError, LakeError
+from finops_pipeline.lake import Stamp
+from finops_pipeline.leases import PATIENCE
+from finops_pipeline.orchestration.context import Cell, Preview, StepContext, StepResult
+from finops_pipeline.orchestration.day_steps import digest_of, is_current
+from finops_pipeline.orchestration.mailing import alert_letters, post_all
+from finops_pipeline.pricing.book import PriceBook, compile_book
+from finops_pipeline.savings.analysis import savings_of_day
+from finops_pipeline.savings.batching import ACTIVITY_DAYS
+from finops_pipeline.savings.pairs import PAIRS
+from finops_pipeline.schemas import BUDGET_STATUS, DAILY_COSTS, PRICE_BOOK, PRICED_USAGE, SAVINGS
+
+PREVIEWED = 10
+"""Rows of a table that the run's record shows."""
+
+
+def hold_against_budgets(context: StepContext, partition: str) -> StepResult:
+    """``budget_status`` of a day: the month up to its end against every budget of the config.
+
+    Raises:
+        IncompleteDayError: the day has no costs yet.
+    """
+    config, lake, day = context.config, context.lake, dt.date.fromisoformat(partition)
+    if lake.stamp(DAILY_COSTS, date=day) is None:
+        raise IncompleteDayError(f"the day has no costs yet. Run it with: finops run --from {day} --to {day}")
+    days = [d for d in days_of(month_of(day)) if config.start_date <= d <= day]
+    made_of = {str(d): stamp.input_digest for d in days if (stamp := lake.stamp(DAILY_COSTS, date=d))}
+    rules = [budget.model_dump(mode="json") for budget in config.budgets]
+    digest = digest_of(BUDGET_STATUS.version, made_of, rules)
+    with lake.lease(BUDGET_STATUS, wait=PATIENCE, date=day):
+        changed = context.force or not is_current(lake.stamp(BUDGET_STATUS, date=day), digest)
+        if changed:
+            tagged = lake.scan(PRICED_USAGE, date=days) if any("tag" in b.scope for b in config.budgets) else None
+            made = [dt.date.fromisoformat(d) for d in made_of]
+            costs = lake.scan(DAILY_COSTS, date=made)
+            status = budget_status(
+                config.budgets, day, costs, tagged=tagged, expected_days=days, days_with_costs=made
+            ).collect()
+            stamp = Stamp(BUDGET_STATUS.version, digest, context.run)
+            lake.write(BUDGET_STATUS, status, stamp, date=day)
+    rows = lake.scan(BUDGET_STATUS, date=day).collect()
+    counts = dict(rows.group_by("status").len().iter_rows())
+    return StepResult(
+        changed,
+        {
+            "dagster/partition_row_count": rows.height,
+            **{f"budgets_{status}": counts.get(status, 0) for status in ("warning", "exceeded")},
+            "status": preview(
+                rows.sort("share", descending=True).select("budget", "scope", "limit", "spent", "status")
+            ),
+        },
+    )
+
+
+def find_savings(context: StepContext, partition: str) -> StepResult:
+    """``savings`` of a day: its calls repriced with the price book that priced them.
+
+    The days before are looked at for answers that a cache may still hold, and for jobs that run again and again.
+
+    Raises:
+        IncompleteDayError: the day is not priced yet.
+    """
+    config, lake, day = context.config, context.lake, dt.date.fromisoformat(partition)
+    window = days_between(max(config.start_date, day - (ACTIVITY_DAYS - 1) * ONE_DAY), day)
+    stamps = {d: stamp for d in window if (stamp := lake.stamp(PRICED_USAGE, date=d))}
+    if day not in stamps:
+        raise IncompleteDayError(f"the day is not priced yet. Run it with: finops run --from {day} --to {day}")
+    made_of = {str(d): stamp.input_digest for d, stamp in stamps.items()}
+    digest = digest_of(SAVINGS.version, made_of, [str(pair) for pair in PAIRS])
+    with lake.lease(SAVINGS, wait=PATIENCE, date=day):
+        changed = context.force or not is_current(lake.stamp(SAVINGS, date=day), digest)
+        if changed:
+            book = _book_of(context, str(stamps[day].notes["book_version"]))
+            calls, before = (lake.scan(PRICED_USAGE, date=d) for d in (day, day - ONE_DAY))
+            rows = savings_of_day(calls, before, lake.scan(PRICED_USAGE, date=list(stamps)), book).collect()
+            lake.write(SAVINGS, rows, Stamp(SAVINGS.version, digest, context.run), date=day)
+    found = lake.scan(SAVINGS, date=day).collect()
+    return StepResult(
+        changed,
+        {
+            "dagster/partition_row_count": found.height,
+            "saved_together_usd": str(found.get_column("incremental").sum()),
+            "largest": preview(
+                found.select("lever", "team", "project", "saving_low", "saving", "saving_high", "action")
+            ),
+        },
+    )
+
+
+def alert(context: StepContext, partition: str) -> StepResult:
+    """``budget_alerts``: bring the alerts of the day's month up to date and mail those that are due.
+
+    Raises:
+        DeliveryError: a mail did not leave; the alert stays due, and the next run tries again.
+    """
+    config, lake = context.config, context.lake
+    month = month_of(dt.date.fromisoformat(partition))
+    status = lake.scan(BUDGET_STATUS, date=list(days_of(month))).collect()
+    found = evaluate(
+        lake,
+        config.budgets,
+        status,
+        as_of=context.now.date(),
+        late_days=config.late_days,
+        recipients=lambda budget: recipients_of(budget, config),
+    )
+    posted = post_all(context, (letter for due, to in found.due for letter in alert_letters(config, due, to)))
+    return StepResult(
+        bool(found.changed or posted.sent),
+        {
+            "opened": [due.key for due in found.opened],
+            "retracted": [gone.key for gone in found.retracted],
+            "sent_by_this_run": [f"{mail.recipient}: {mail.subject}" for mail in posted.sent],
+        },
+        posted.warnings,
+        posted.sent,
+    )
+
+
+def _book_of(context: StepContext, version: str) -> PriceBook:
+    """The book of that version: the config's, or one that the lake keeps since it priced something."""
+    book = compile_book(context.config)
+    if book.version == version:
+        return book
+    stamp = context.lake.stamp(PRICE_BOOK, version=version)
+    if stamp is None:
+        raise LakeError(
+            f"{context.lake.folder(PRICE_BOOK, version=version)}: the price book of the day is not there. "
+            "Run the day again with --force."
+        )
+    aliases = stamp.notes.get("aliases")
+    rows = context.lake.scan(PRICE_BOOK, version=version).select(PRICE_BOOK.names).collect()
+    return PriceBook.from_rows(rows, aliases if isinstance(aliases, dict) else {})
+
+
+def preview(rows: pl.DataFrame) -> Preview:
+    """The first rows, amounts as text."""
+    return Preview(tuple({k: _cell(v) for k, v in row.items()} for row in rows.head(PREVIEWED).to_dicts()))
+
+
+def _cell(value: object) -> Cell:
+    return value if value is None or isinstance(value, str | int) else str(value)

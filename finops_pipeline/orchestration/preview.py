@@ -1,0 +1,113 @@
+"""What a run would send, to whom, rendered for a look: nothing is written to the lake, and nothing leaves.
+
+The statement is drafted from the days that the lake holds now; days that the run would make first are named, not made.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from finops_pipeline.alerts import due_now, recipients_of
+from finops_pipeline.chargeback.encoding import content_digest
+from finops_pipeline.chargeback.revisions import latest_revision, load_statement, published_digest
+from finops_pipeline.chargeback.statement import Statement
+from finops_pipeline.config.model import Config
+from finops_pipeline.days import days_of, month_of
+from finops_pipeline.delivery.ledger import Ledger
+from finops_pipeline.files import write_atomically
+from finops_pipeline.lake import Lake
+from finops_pipeline.orchestration.context import StepContext
+from finops_pipeline.orchestration.mailing import Letter, alert_letters, statement_letters
+from finops_pipeline.orchestration.month_steps import draft_of
+from finops_pipeline.reports.bundle import render_bundle
+from finops_pipeline.schemas import BUDGET_STATUS
+
+
+@dataclass(frozen=True)
+class PlannedMail:
+    """A mail that a run would send, or has sent: ``state`` is the ledger's word for it, None where it has none."""
+
+    recipient: str
+    subject: str
+    state: str | None
+    file: Path
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a run would do at its end.
+
+    Attributes:
+        statement: The month's statement, with the revision that it would have; None where no month is due.
+        is_new: Whether that revision would be made by the run.
+        page: The rendered page.
+        mails: Of the statement, then of alerts.
+        remarks: What a person should know, in sentences.
+    """
+
+    statement: Statement | None = None
+    is_new: bool = False
+    page: Path | None = None
+    mails: tuple[PlannedMail, ...] = ()
+    remarks: tuple[str, ...] = field(default=())
+
+
+def preview(config: Config, days: Iterable[dt.date], month: str | None, *, now: dt.datetime, folder: Path) -> Preview:
+    """Render what a run over ``days`` and at the end of ``month`` would send, below ``folder``.
+
+    Raises:
+        LakeError: the lake cannot be read.
+        OSError: ``folder`` cannot be written.
+    """
+    context = StepContext(config, Lake(config.resolved(config.lake)), "preview", now)
+    months = sorted({month_of(day) for day in days})
+    letters = [letter for m in months for letter in _alerts(context, m)]
+    if month is None:
+        return Preview(mails=_rendered(context, letters, folder))
+    statement, digest, is_new, remarks = _statement(context, month)
+    before = load_statement(context.lake, month, statement.revision - 1) if statement.revision > 1 else None
+    bundle = render_bundle(statement, digest)
+    for name, content in bundle.items():
+        write_atomically(folder / month / name, content)
+    page = folder / month / "index.html"
+    of_statement = list(statement_letters(config, statement, digest, bundle, page, before))
+    return Preview(statement, is_new, page, _rendered(context, [*of_statement, *letters], folder), remarks)
+
+
+def _statement(context: StepContext, month: str) -> tuple[Statement, str, bool, tuple[str, ...]]:
+    """The statement that a run would end with, its digest, whether it would be new, and remarks."""
+    draft, remarks = draft_of(context, month)
+    latest, digest = latest_revision(context.lake, month), content_digest(draft)
+    if latest is None:
+        return dataclasses.replace(draft, revision=1), digest, True, remarks
+    published = load_statement(context.lake, month, latest)
+    if content_digest(published) == digest:
+        return published, published_digest(context.lake, month, latest), False, remarks
+    return dataclasses.replace(draft, revision=latest + 1, replaces=published.total), digest, True, remarks
+
+
+def _alerts(context: StepContext, month: str) -> list[Letter]:
+    """Mails of the alerts that the lake's budget status calls for now."""
+    config, lake = context.config, context.lake
+    status = lake.scan(BUDGET_STATUS, date=list(days_of(month))).collect()
+    due = due_now(
+        lake,
+        config.budgets,
+        status,
+        as_of=context.now.date(),
+        late_days=config.late_days,
+        recipients=lambda budget: recipients_of(budget, config),
+    )
+    return [letter for alert, to in due for letter in alert_letters(config, alert, to)]
+
+
+def _rendered(context: StepContext, letters: Iterable[Letter], folder: Path) -> tuple[PlannedMail, ...]:
+    ledger, planned = Ledger(context.lake.root), []
+    for letter in letters:
+        file = folder / "mails" / f"{letter.key}.eml"
+        write_atomically(file, letter.message.as_bytes())
+        record = ledger.find(letter.key)
+        planned.append(PlannedMail(letter.recipient, letter.subject, record.state if record else None, file))
+    return tuple(planned)
