@@ -68,7 +68,10 @@ def test_dagster_finds_everything_that_the_config_calls_for(tmp_path: Path) -> N
         "usage/internal": ["raw_logs/internal"],
         "priced_usage": ["usage/gateway", "usage/internal"],
         "daily_costs": ["priced_usage"],
-        "chargeback": ["daily_costs"],
+        "budget_status": ["daily_costs"],
+        "budget_alerts": ["budget_status"],
+        "savings": ["priced_usage"],
+        "chargeback": ["daily_costs", "savings"],
         "chargeback_reports": ["chargeback"],
         "report_delivery": ["chargeback_reports"],
     }
@@ -78,6 +81,8 @@ def test_dagster_finds_everything_that_the_config_calls_for(tmp_path: Path) -> N
     }
     assert found["raw"] == ["raw_logs/gateway", "raw_logs/internal"]
     assert found["checks"] == [
+        "budget_status: within_budget",
+        "daily_costs: every_call_rolled_up",
         "priced_usage: nearly_all_priced",
         "usage/gateway: every_record_counted",
         "usage/gateway: nothing_quarantined",

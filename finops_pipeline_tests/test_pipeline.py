@@ -18,11 +18,12 @@ from finops_pipeline.chargeback.revisions import latest_revision, load_statement
 from finops_pipeline.cli import main
 from finops_pipeline.cli.demo import BUCKET
 from finops_pipeline.costs import breakdown_of
+from finops_pipeline.demo.company import TEAMS
 from finops_pipeline.demo.logs import read_manifest
 from finops_pipeline.demo.manifest import TOKEN_CLASSES, Manifest
 from finops_pipeline.demo.server import S3Server
 from finops_pipeline.lake import Lake
-from finops_pipeline.schemas import CHARGEBACK, INGEST_OBJECTS, OUTCOMES, PRICED_USAGE, USAGE
+from finops_pipeline.schemas import BUDGET_STATUS, CHARGEBACK, INGEST_OBJECTS, OUTCOMES, PRICED_USAGE, SAVINGS, USAGE
 
 SCALE = 0.02
 MONTHS = ("2026-09", "2026-10")
@@ -147,13 +148,38 @@ def test_the_breakdown_says_the_same_as_the_statement(demo: Demo) -> None:
     assert load_statement(demo.lake, "2026-10").total == total.quantize(Decimal("0.01"))
 
 
-def test_finance_gets_one_mail_a_month(demo: Demo) -> None:
+def test_finance_and_each_owner_get_one_mail_a_month(demo: Demo) -> None:
     mails = [message_from_bytes(f.read_bytes(), policy=policy.default) for f in (demo.folder / "outbox").iterdir()]
     totals = {month: load_statement(demo.lake, month).total for month in MONTHS}
-    assert sorted(mail["Subject"] for mail in mails) == [
+    to_finance = [mail for mail in mails if mail["To"] == "finance@example.com"]
+    assert sorted(mail["Subject"] for mail in to_finance) == [
         f"AI usage chargeback {month}: {totals[month]:,} USD, preliminary" for month in MONTHS
     ]
-    assert {mail["To"] for mail in mails} == {"finance@example.com"}
+    assert sorted(mail["To"] for mail in mails if mail not in to_finance) == sorted(
+        t.email for t in TEAMS for _ in MONTHS
+    )
+
+
+def test_an_owners_mail_names_no_other_team(demo: Demo) -> None:
+    for file in (demo.folder / "outbox").iterdir():
+        mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+        if mail["To"] == "finance@example.com":
+            continue
+        texts = [
+            part.get_payload(decode=True).decode() for part in mail.walk() if part.get_content_maintype() == "text"
+        ]
+        assert len(texts) >= 4, "text, HTML, the page, the ledger"
+        for team in TEAMS:
+            if team.email != mail["To"]:
+                assert not any(team.owner in text or team.cost_center in text for text in texts)
+
+
+def test_every_day_was_held_against_the_budgets_and_analysed(demo: Demo) -> None:
+    assert len(demo.lake.partitions(BUDGET_STATUS)) == len(demo.lake.partitions(SAVINGS)) == 61
+    statement = load_statement(demo.lake, "2026-10")
+    assert [line.budget for line in statement.budgets][:2] == ["engineering", "legal"]
+    assert 0 < statement.savings.total < statement.total
+    assert sum(step.amount for step in statement.bridge) == statement.change
 
 
 def test_a_second_run_changes_nothing(demo: Demo) -> None:

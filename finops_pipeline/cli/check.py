@@ -32,8 +32,8 @@ def check(ctx: click.Context) -> None:
     Lists the sources and reads none of their objects; writes nothing.
     """
     config = config_of(ctx)
-    problems = [str(e) for e in (_lake_error(config), _price_error(config)) if e is not None]
-    notes = _unused(config)
+    problems = [str(e) for e in (_lake_error(config), _price_error(config), _mail_error(config)) if e is not None]
+    notes = _unreached(config)
     click.echo(f"Lake: {config.resolved(config.lake)}\n")
     found = {}
     for source in config.sources:
@@ -93,10 +93,25 @@ def _price_error(config: "Config") -> FinopsError | None:
     return None
 
 
-def _unused(config: "Config") -> list[str]:
-    from finops_pipeline.config.loading import unused_sections
+def _mail_error(config: "Config") -> FinopsError | None:
+    """What mail lacks to leave: better said today than at the month's end."""
+    from finops_pipeline.delivery.transports import transport_of
 
-    return [f"`{name}` in the config has no effect in this version." for name in unused_sections(config)]
+    try:
+        transport_of(config)
+    except FinopsError as error:
+        return error
+    return None
+
+
+def _unreached(config: "Config") -> list[str]:
+    """Who would get no mail."""
+    notes = []
+    if not config.reports.recipients:
+        notes.append("reports.recipients is empty: nobody gets the month's statement by mail.")
+    if silent := [name for name, team in config.teams.items() if team.email is None]:
+        notes.append(f"no e-mail, so no page and no alerts: {', '.join(silent)}.")
+    return notes
 
 
 def _remarks(config: "Config", source: "Source", found: "Coverage") -> list[str]:

@@ -105,16 +105,16 @@ def notes(found: Savings, config: Config, today: dt.date) -> Iterator[str]:
 def print_table(found: Savings, limit: int | None) -> None:
     """Actions, what they come to together, what would cost more, and the assumptions; nothing without an analysis."""
     out = console()
+    said = _assumptions([*found.saving[:limit], *found.losing[:limit]])
     if found.saving:
-        out.print(_table(f"{_title(found)}: what would have cost less", found.saving, limit))
+        out.print(_table(f"{_title(found)}: what would have cost less", found.saving, limit, said))
         together = sum((action.incremental for action in found.saving), Decimal(0))
         out.print(
             f"All together would have saved {numbers.money(together)} USD: "
             "levers overlap, and the lines do not add up to it.\n"
         )
     if found.losing:
-        out.print(_table(f"{_title(found)}: what would have cost more", found.losing, limit))
-    said = _assumptions([*found.saving[:limit], *found.losing[:limit]])
+        out.print(_table(f"{_title(found)}: what would have cost more", found.losing, limit, said))
     for number, text in enumerate(said, 1):
         out.print(f"{number}) {text}", markup=False)
 
@@ -124,14 +124,14 @@ def _title(found: Savings) -> str:
     return f"{numbers.month_and_year(found.month)}, {days}, USD"
 
 
-def _table(title: str, actions: Sequence[Action], limit: int | None) -> Table:
+def _table(title: str, actions: Sequence[Action], limit: int | None, assumptions: Sequence[str]) -> Table:
+    """The first actions, each with the number of its assumptions, and the others as one."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Team", overflow="fold")
     table.add_column("Action", overflow="fold", min_width=20)
     for heading in ("Low", "Expected", "High"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Evidence", no_wrap=True)
-    assumptions = _assumptions(actions[:limit])
     for action in actions[:limit]:
         table.add_row(
             shown(action.team, "unallocated"),

@@ -20,9 +20,6 @@ from finops_pipeline.errors import ConfigError
 DEFAULT_PATH = Path("finops.yaml")
 PATH_VARIABLE = "FINOPS_CONFIG"
 
-NOT_USED_YET = ("budgets",)
-"""Sections that the model accepts and that have no effect in this version."""
-
 
 def load_config(path: Path | None = None) -> Config:
     """The config in ``path``, else in the file that ``FINOPS_CONFIG`` names, else in ``./finops.yaml``.
@@ -43,11 +40,6 @@ def load_config(path: Path | None = None) -> Config:
     except OSError as error:
         raise ConfigError(f"{path}{origin}: cannot be read ({error.strerror or error}).") from error
     return _parse(content, path).located(path.parent)
-
-
-def unused_sections(config: Config) -> list[str]:
-    """Sections that are filled in although nothing reads them yet."""
-    return [name for name in NOT_USED_YET if getattr(config, name)]
 
 
 def _chosen(path: Path | None) -> tuple[Path, str]:

@@ -7,7 +7,7 @@ the same calls. What logs do to calls (duplicates, broken lines, late delivery) 
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from finops_pipeline.allocation import ownership_digest
 from finops_pipeline.budgets import budget_lines, budget_status
-from finops_pipeline.chargeback.analyses import BridgeStep, BudgetLine
+from finops_pipeline.chargeback.analyses import BridgeStep, BudgetLine, SavingsFound
 from finops_pipeline.chargeback.bridge import bridge
 from finops_pipeline.chargeback.completeness import Completeness, DayFiles, completeness_of, files_of
 from finops_pipeline.chargeback.revisions import load_statement, previous_month, publish, published_digest
@@ -76,7 +76,7 @@ def draft_of(context: StepContext, month: str) -> tuple[Statement, tuple[str, ..
         made_at=context.now,
         currency=config.reports.currency,
         budgets=_budgets(config, lake, month, list(stamps)),
-        savings=savings_found(lake.scan(SAVINGS, date=list(files))),
+        savings=_savings(lake, list(files)),
         silent_sources=_silent(files.values(), configured),
     )
     if draft.previous is not None:
@@ -143,6 +143,12 @@ def _budgets(config: Config, lake: Lake, month: str, days: Sequence[dt.date]) ->
     costs = lake.scan(DAILY_COSTS, date=list(days))
     status = budget_status(config.budgets, days_of(month)[-1], costs, tagged=tagged).collect()
     return budget_lines(status, config.budgets)
+
+
+def _savings(lake: Lake, days: Sequence[dt.date]) -> SavingsFound:
+    """What would have cost less, over the days that were analysed."""
+    analysed = len(lake.partitions(SAVINGS, date=list(days)))
+    return savings_found(lake.scan(SAVINGS, date=list(days)), analysed)
 
 
 def _bridge(lake: Lake, previous: PreviousMonth, costs: pl.LazyFrame, total: Decimal) -> tuple[BridgeStep, ...]:

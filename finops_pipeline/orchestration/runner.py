@@ -5,14 +5,14 @@ a range in which a source failed, a second pass over days that received strays, 
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import dagster as dg
 
 from finops_pipeline.chargeback.completeness import files_of
 from finops_pipeline.chargeback.revisions import latest_revision, load_statement
 from finops_pipeline.config.model import Config
-from finops_pipeline.days import ONE_DAY, days_between, days_of, month_of, stretches
+from finops_pipeline.days import ONE_DAY, days_between, days_of, month_of
 from finops_pipeline.errors import ConfigError
 from finops_pipeline.lake import Lake
 from finops_pipeline.mediation.day import days_with_fresh_strays
@@ -38,6 +38,9 @@ MAX_PASSES = 3
 
 TOLD_OTHERWISE = {NOTHING_QUARANTINED, WITHIN_BUDGET}
 """Checks of which the run has told already: mediation by its warnings, budgets by their alerts."""
+
+WATCHING = ("budget_status", "budget_alerts", "savings")
+"""Daily assets that look at other days too: made last, so that late records have reached their days before."""
 
 MONTHLY_ASSETS = ("chargeback", "chargeback_reports", "report_delivery")
 
@@ -116,10 +119,12 @@ class _Run:
             session, RunOptions(force=request.force, allow_partial=request.allow_partial)
         )
         everything = daily_upstream((source.name for source in config.sources), allow_partial=request.allow_partial)
-        self._upstream = {f"usage/{request.source}": ()} if request.source else everything
+        asked = {f"usage/{request.source}": ()} if request.source else everything
+        self._tables = {asset: inputs for asset, inputs in asked.items() if asset not in WATCHING}
+        self._watching = {asset: inputs for asset, inputs in asked.items() if asset in WATCHING}
         self._deliver_only = request.deliver_only
         self._days: set[dt.date] = set()
-        self._passes = 1
+        self._made: set[AssetDay] = set()
         self._statements: list[StatementMade] = []
 
     def report(self, days: list[dt.date], month: str | None) -> RunReport:
@@ -127,30 +132,33 @@ class _Run:
         if self._deliver_only and month:
             self._deliver(month)
             return self._tally.report(0, self._statements)
-        self._tally.plan(len(days) * len(self._upstream) + (len(MONTHLY_ASSETS) if month else 0))
+        daily = len(self._tables) + len(self._watching)
+        self._tally.plan(len(days) * daily + (len(MONTHLY_ASSETS) if month else 0))
         if days:
-            self._make_days(days)
+            self._make_tables(days)
             self._make_stray_days()
-            self._make_later_days()
+            self._watch()
         if month:
             self._make_month(month)
         return self._tally.report(len(self._days), self._statements)
 
-    def _make_days(self, days: Iterable[dt.date]) -> None:
-        """Make the daily assets of ``days``; below what failed, go on with the days that are complete."""
-        pending: set[AssetDay] = {(asset, day) for day in days for asset in self._upstream}
-        made: set[AssetDay] = set()
-        self._days.update(day for _, day in pending)
+    def _make_tables(self, days: Iterable[dt.date]) -> None:
+        self._days.update(days)
+        self._make(self._tables, {(asset, day) for asset in self._tables for day in days})
+
+    def _make(self, upstream: Mapping[str, tuple[str, ...]], pending: set[AssetDay]) -> None:
+        """Make these partitions; below what failed, go on with the days that are complete."""
+        self._made -= pending
         lost: set[AssetDay] = set()
-        while waiting := runnable_stretches(self._upstream, pending, made):
+        while waiting := runnable_stretches(upstream, pending, self._made):
             stretch = waiting[0]
             told = self._launch(NIGHTLY, stretch.assets, str(stretch.first), str(stretch.last))
             tried = {(o.asset, dt.date.fromisoformat(o.partition)) for o in told}
             if not told:  # it broke before its first partition: trying again would never end
                 lost |= {(asset, day) for asset in stretch.assets for day in days_between(stretch.first, stretch.last)}
             pending -= tried | lost
-            made |= {(o.asset, dt.date.fromisoformat(o.partition)) for o in told if o.error is None}
-        for asset in self._upstream:
+            self._made |= {(o.asset, dt.date.fromisoformat(o.partition)) for o in told if o.error is None}
+        for asset in upstream:
             for day in sorted(day for left, day in pending | lost if left == asset):
                 self._tally.skip(asset, str(day))
 
@@ -160,29 +168,29 @@ class _Run:
             waiting = self._stray_days()
             if not waiting:
                 return
-            self._tally.plan(len(waiting) * len(self._upstream))
-            self._make_days(waiting)
-            self._passes += 1
+            self._tally.plan(len(waiting) * len(self._tables) + len(set(waiting) - self._days) * len(self._watching))
+            self._make_tables(waiting)
         for day in self._stray_days():
             self._tally.warn("usage", str(day), "the day has received late records again; the next run will read them")
 
-    def _make_later_days(self) -> None:
-        """Bring those days up to date that look back at what this run has changed, and that come after it.
+    def _watch(self) -> None:
+        """Budgets, alerts and savings of the days, once all costs are there; and of later days that look back at them.
 
-        The days of the first pass are: each table was made for all of them before the next one was.
+        A budget's month to date goes on to the month's end, savings look back at ``ACTIVITY_DAYS``.
         """
-        if "budget_status" not in self._upstream:
-            return
-        fresh = self._days if self._passes == 1 else set()
         repriced = {dt.date.fromisoformat(day) for day in self._tally.written("priced_usage")}
-        months = {month_of(day): day for day in sorted(repriced, reverse=True)}
-        budgets = {d for d in self._existing(BUDGET_STATUS) if d > months.get(month_of(d), d)} - fresh
-        analysed = {ONE_DAY * n + day for day in repriced for n in range(1, ACTIVITY_DAYS)}
-        savings = (self._existing(SAVINGS) & analysed) - fresh
-        for assets, days in ((("budget_status", ALERTS), budgets), (("savings",), savings)):
-            self._tally.plan(len(assets) * len(days))
-            for first, last in stretches(days):
-                self._launch(NIGHTLY, assets, str(first), str(last))
+        first_of = {month_of(day): day for day in sorted(repriced, reverse=True)}
+        in_month = {d for d in self._existing(BUDGET_STATUS) if d > first_of.get(month_of(d), d)}
+        looking_back = self._existing(SAVINGS) & {d + n * ONE_DAY for d in repriced for n in range(1, ACTIVITY_DAYS)}
+        later = {
+            *((asset, day) for asset in ("budget_status", ALERTS) for day in in_month - self._days),
+            *(("savings", day) for day in looking_back - self._days),
+        }
+        if not self._watching:
+            return
+        self._tally.plan(len(later))
+        self._made |= {(asset, day) for _, day in later for asset in self._tables}
+        self._make(self._watching, later | {(asset, day) for asset in self._watching for day in self._days})
 
     def _existing(self, table: Table) -> set[dt.date]:
         return {dt.date.fromisoformat(keys["date"]) for keys in self._lake.partitions(table)}
@@ -221,8 +229,8 @@ class _Run:
         """Days whose usage has not read its strays yet, without those that have failed and those that are not over."""
         failed = {partition for _, partition in self._tally.failed()}
         waiting = days_with_fresh_strays(self._config, self._lake)
-        days = {day for source, day in waiting if f"usage/{source}" in self._upstream}
-        if "priced_usage" in self._upstream:
+        days = {day for source, day in waiting if f"usage/{source}" in self._tables}
+        if "priced_usage" in self._tables:
             days |= {day for day in self._days_with_strays() if self._lags(day)}
         return sorted(day for day in days if (day < self._today or day in self._days) and str(day) not in failed)
 

@@ -108,7 +108,9 @@ class Catalogue:
     def context_window(self, provider: str, key: str) -> int | None:
         """Input tokens that a model takes at most; None where the catalogue does not say."""
         models = self._providers[provider].models if provider in self._providers else ()
-        return min((m.context_window for m in models if _ENDPOINT.sub("", m.id) == key and m.context_window), default=None)
+        return min(
+            (m.context_window for m in models if _ENDPOINT.sub("", m.id) == key and m.context_window), default=None
+        )
 
     def fallbacks(self, provider: str) -> tuple[str, ...]:
         """Providers whose standard prices hold for this one's models too, by the catalogue: OpenAI's on Azure."""

@@ -3,11 +3,8 @@
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.reports import tables, wording
 from finops_pipeline.reports.page import standing
-from finops_pipeline.reports.paths import team_file
 from finops_pipeline.reports.summary import team_summary
 from finops_pipeline.reports.templating import render
-
-__all__ = ["render_team_page", "team_file"]
 
 
 def render_team_page(part: Statement) -> str:

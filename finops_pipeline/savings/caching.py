@@ -119,7 +119,8 @@ def outcomes(line: pl.DataFrame, ttl: dt.timedelta, *, sliding: bool = False) ->
     following = _after_a_pause(starts, ends, keep) if sliding else starts.search_sorted(ends + keep, side="right")
     leads = pl.Series("leads", _chain(following.to_list()), dtype=pl.Int64)
     led = pl.DataFrame({"start": starts, "end": ends}).with_row_index("at").with_columns(pl.col("at").cast(pl.Int64))
-    answered = led.join(pl.DataFrame({"at": leads, "answered": ends.gather(leads)}), on="at", how="left").with_columns(
+    leaders = pl.DataFrame({"at": leads, "answered": ends.gather(leads)})
+    answered = led.join(leaders, on="at", how="left", maintain_order="left").with_columns(
         leads=pl.col("answered").is_not_null(), answered=pl.col("answered").forward_fill()
     )
     return answered.select(

@@ -39,12 +39,12 @@ def savings_found(rows: pl.LazyFrame, days: int | None = None) -> SavingsFound:
     for action in saving:
         of_team[action.team].append(action)
         together[action.team] += action.incremental
-    named = [*saving[:FIRST], *(action for team in of_team.values() for action in team[:FIRST])]
+    named = {*saving[:FIRST], *(action for team in of_team.values() for action in team[:FIRST])}
     losing = sorted((action for action in actions if action.expected <= -CENT), key=lambda action: action.expected)
     if days is None:
         days = rows.select(pl.col("date").n_unique()).collect().item()
     return SavingsFound(
-        actions=tuple(action for action in saving if action in set(named)),
+        actions=tuple(action for action in saving if action in named),
         together=dict(together),
         would_cost_more=tuple(losing[:LOSING]),
         days=days,

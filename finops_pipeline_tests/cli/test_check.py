@@ -102,9 +102,23 @@ def test_logs_before_the_start_are_told(
 
 
 @pytest.mark.usefixtures("sources")
-def test_sections_without_effect_are_told(finops: Finops, config: Path) -> None:
-    config.write_text(config.read_text() + "budgets: [{name: a, scope: {}, limit: 1}]\n")
-    assert "Note: `budgets` in the config has no effect in this version." in finops("check").stdout
+def test_who_would_get_no_mail_is_told(finops: Finops, config: Path) -> None:
+    config.write_text(config.read_text() + "teams: {lost: {owner: nobody}}\n")
+    assert "Note: no e-mail, so no page and no alerts: lost." in finops("check").stdout
+
+
+@pytest.mark.usefixtures("sources")
+def test_mail_that_could_not_leave_is_an_error_today_and_not_at_the_months_end(
+    finops: Finops, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FINOPS_SMTP_PASSWORD", raising=False)
+    config.write_text(
+        config.read_text()
+        + "reports: {from: finops@example.com}\nmail: {transport: smtp, host: smtp.example.com, user: finops}\n"
+    )
+    done = finops("check")
+    assert done.exit_code == 1
+    assert "FINOPS_SMTP_PASSWORD" in done.stderr
 
 
 @pytest.mark.usefixtures("sources")

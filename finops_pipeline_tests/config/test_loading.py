@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from finops_pipeline.config.loading import load_config, unused_sections
+from finops_pipeline.config.loading import load_config
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import ConfigError
 
@@ -98,14 +98,6 @@ def test_relative_paths_resolve_against_the_file(tmp_path: Path, monkeypatch: py
 
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     assert loaded(tmp_path, b"\xef\xbb\xbf" + MINIMAL.encode()).lake == "./lake"
-
-
-def test_sections_without_effect_are_named(tmp_path: Path) -> None:
-    assert unused_sections(loaded(tmp_path, MINIMAL)) == []
-    assert unused_sections(loaded(tmp_path, MINIMAL + "budgets: [{name: a, scope: {}, limit: 1}]")) == ["budgets"]
-
-
-# -- which file -------------------------------------------------------------------------------------------------------
 
 
 def test_the_path_is_the_argument_then_the_variable_then_the_folder(

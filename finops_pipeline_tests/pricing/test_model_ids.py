@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from finops_pipeline.pricing.model_ids import region_scope, take_apart
+from finops_pipeline.pricing.model_ids import family, is_customised, region_scope, take_apart
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012:"
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -91,3 +91,41 @@ def test_the_scope_of_a_cloud_model_id(raw: str | None, scope: str | None) -> No
     assert frame.select(region_scope(pl.col("raw_model"))).item() == scope
     if raw is not None:
         assert take_apart(raw).region_scope == scope
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (SONNET, "claude-sonnet-4-5"),
+        ("anthropic/claude-sonnet-4.5", "claude-sonnet-4-5"),
+        ("claude-sonnet-4-5", "claude-sonnet-4-5"),
+        ("claude-3-7-sonnet-latest", "claude-3-7-sonnet"),
+        ("claude-haiku-4-5@20251001", "claude-haiku-4-5"),
+        ("gpt-4o-2024-11-20", "gpt-4o"),
+        ("gpt-4o-mini", "gpt-4o-mini"),
+        ("amazon.nova-pro-v1:0", "nova-pro"),
+        ("gemini-2.5-flash-preview", "gemini-2-5-flash-preview"),
+    ],
+)
+def test_what_sellers_of_a_model_have_in_common_in_its_name(model: str, name: str) -> None:
+    assert family(model) == name
+    assert family(name) == name
+
+
+@pytest.mark.parametrize(
+    ("raw", "customised"),
+    [
+        ("ft:gpt-4o-mini:acme::x", True),
+        ("openai/ft:gpt-4o:acme", True),
+        (f"{ARN}provisioned-model/abc", True),
+        (f"{ARN}custom-model/amazon.nova-pro-v1:0/abc", True),
+        ("imported-model/abc", True),
+        ("projects/p/locations/us/endpoints/123", True),
+        (f"{ARN}application-inference-profile/abc", False),
+        (f"us.{SONNET}", False),
+        ("microsoft-gpt-4o", False),
+        ("gpt-4o", False),
+    ],
+)
+def test_which_models_are_the_accounts_own(raw: str, customised: bool) -> None:
+    assert is_customised(raw) == customised

@@ -209,6 +209,14 @@ def test_more_tiers_are_more_rows(rated: Any, book_of: Any) -> None:
     assert verdict(rated(book, **ACME, input_tokens=1, service_tier="priority")) == unpriced("unknown_tier")
 
 
+def test_a_cache_class_that_a_tier_has_no_price_for_is_a_hole_there(rated: Any, book_of: Any) -> None:
+    book = book_of({}, {"meter": "cache_read", "unit_price": Decimal("0.1")}, {"tier": "batch"})
+    assert rated(book, **ACME, cache_read_tokens=MILLION)["cost"] == Decimal("0.1")
+    queued = rated(book, **ACME, cache_read_tokens=MILLION, input_tokens=MILLION, batch=True)
+    assert verdict(queued) == unpriced("no_rate_for_meter")
+    assert queued["input_cost"] == 1
+
+
 def test_an_alias_makes_an_opaque_id_a_model(rated: Any, config_of: Any) -> None:
     arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2"
     aliases = {"application-inference-profile/a1b2": "global.anthropic.claude-sonnet-4-5-20250929-v1:0"}

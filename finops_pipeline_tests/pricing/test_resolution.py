@@ -185,3 +185,21 @@ def test_an_alias_is_found_by_the_whole_id_or_its_last_part(rated: Any, book_of:
 
 def test_a_book_without_the_catalogue_knows_its_own_models_only(rated: Any, book_of: Any) -> None:
     assert rated(book_of({}), provider="openai", raw_model="gpt-5")["price_reason"] == "unresolved_model"
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "tokens"),
+    [
+        ("openai", "gpt-4o", 128_000),
+        ("aws", "anthropic.claude-sonnet-4-5-20250929-v1:0", 200_000),
+        ("google", "gemini-2.5-pro", None),  # the catalogue does not say
+        ("openai", "nonsense", None),
+        ("nobody", "gpt-4o", None),
+        (None, "gpt-4o", None),
+    ],
+)
+def test_how_much_input_a_model_takes(
+    provider: str | None, model: str, tokens: int | None, catalogue_book: Any, book_of: Any
+) -> None:
+    assert catalogue_book.resolver.context_window(provider, model) == tokens
+    assert book_of({}).resolver.context_window(provider, model) is None

@@ -88,6 +88,18 @@ def test_case_c32(case_book: Any) -> None:
     assert "downgrade" not in levers
 
 
+def test_low_never_exceeds_expected(case_book: Any) -> None:
+    # kept for an hour, the answer of minute 0 serves minute 58 and no more; kept for 5 minutes, that of 58 serves 61
+    repeated = {"prompt_fingerprint": "p", "latency_ms": 0, "stream": True, "reasoning_tokens": None}
+    calls = [
+        {**repeated, "event_time": MIDNIGHT + dt.timedelta(minutes=minute), "output_tokens": tokens}
+        for minute, tokens in ((0, 10), (58, 10), (61, 5000))
+    ]
+    found = row(rows(calls, case_book), "caching")
+    assert (found["saving_low"], found["saving"]) == (Decimal("0.0001"), Decimal("0.0001"))
+    assert found["saving_high"] == Decimal("0.0501")
+
+
 def test_an_empty_day_has_no_rows(case_book: Any) -> None:
     assert SAVINGS.check(savings_of_day(NOTHING, NOTHING, NOTHING, case_book).collect()).is_empty()
 
