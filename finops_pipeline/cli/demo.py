@@ -142,6 +142,11 @@ def _commands(folder: Path) -> Mapping[str, str]:
         "October by team and model": (
             f"finops --config {place}/finops.yaml breakdown --from 2026-10-01 --to 2026-10-31 --by team,model"
         ),
+        "What would cost less, in full": f"finops --config {place}/finops.yaml savings --month 2026-10",
+        "Where budgets stand": f"finops --config {place}/finops.yaml budgets --month 2026-10",
+        "What a month end would send": (
+            f"finops --config {place}/finops.yaml run --month 2026-10 --dry-run --preview {place}/preview"
+        ),
         "The run in Dagster": (
             f"DAGSTER_HOME={home} FINOPS_CONFIG={place}/finops.yaml dagster dev -m finops_pipeline.definitions"
         ),

@@ -3,7 +3,7 @@
 What mails say stands in ``reports``, how they leave exactly once in ``delivery``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -39,43 +39,59 @@ class Letter:
         return str(self.message["Subject"])
 
 
+@dataclass(frozen=True)
+class Edition:
+    """One revision of a month's statement, and the digest of its content as it was published."""
+
+    statement: Statement
+    digest: str
+
+
 def statement_letters(
-    config: Config, statement: Statement, digest: str, files: Mapping[str, bytes], page: Path, before: Statement | None
+    config: Config, editions: Sequence[Edition], files: Mapping[str, bytes], page: Path
 ) -> Iterator[Letter]:
     """The mails of a statement: the whole to finance, to each owner their team's part and nothing else.
 
-    An owner whose part says the same as in the revision before gets no mail of this one.
+    A part that says the same in several revisions on end is one mail to its owner, under the key of the first of them:
+    whoever got it is not told again, whoever did not gets it with the latest revision.
 
     Args:
         config: Who they are.
-        statement: A published statement, or a draft of one.
-        digest: Digest of its content.
+        editions: The statement to send, published or a draft, then the revisions before it, the latest first.
         files: Its bundle, by path within it.
         page: Where its page lies.
-        before: The revision that it replaces; None for the first.
 
     Raises:
         LakeError: a file of the bundle is not there.
     """
-    month, revision, sender = statement.month, statement.revision, config.reports.from_
+    statement, digest = editions[0].statement, editions[0].digest
+    month, sender = statement.month, config.reports.from_
     files = _Bundle(files, page, month)
     attached = {name: files[name] for name in (ledger_name(statement), workbook_name(statement))}
     for recipient in config.reports.recipients:
         message = compose(statement, sender, recipient, page, attached)
-        yield Letter(delivery_key(month, revision, recipient, digest), recipient, message)
+        yield Letter(delivery_key(month, statement.revision, recipient, digest), recipient, message)
     for name in teams_of(statement):
         team = config.teams.get(name)
         if team is None or team.email is None:
             continue
-        told = None if before is None else part_of(before, name)
-        part = part_of(statement, name, None if told is None else told.total)
-        said = content_digest(part)
-        if told is not None and content_digest(told) == said:
-            continue
+        first, replaced = _first_of(editions, name)
+        part = part_of(statement, name, None if replaced is None else part_of(replaced.statement, name).total)
         file = team_file(name)
         own = {file.rpartition("/")[2]: files[file], ledger_name(part): render_ledger(part)}
-        key = delivery_key(month, revision, team.email, said, audience=f"team {name}")
+        key = delivery_key(month, first.statement.revision, team.email, first.digest, audience=f"team {name}")
         yield Letter(key, team.email, compose_team(part, sender, team.email, own))
+
+
+def _first_of(editions: Sequence[Edition], team: str) -> tuple[Edition, Edition | None]:
+    """The first of the editions, back from the latest, in which the team's part is as now; and the one before it."""
+    latest, *earlier = editions
+    said, first = content_digest(part_of(latest.statement, team)), latest
+    for edition in earlier:
+        if content_digest(part_of(edition.statement, team)) != said:
+            return first, edition
+        first = edition
+    return first, None
 
 
 def alert_letters(config: Config, alert: Alert, recipients: Iterable[str]) -> Iterator[Letter]:

@@ -27,7 +27,7 @@ from finops_pipeline.lake import Lake
 from finops_pipeline.orchestration.analysis_steps import preview
 from finops_pipeline.orchestration.context import Link, Preview, StepContext, StepResult
 from finops_pipeline.orchestration.day_steps import still_charged
-from finops_pipeline.orchestration.mailing import post_all, statement_letters
+from finops_pipeline.orchestration.mailing import Edition, post_all, statement_letters
 from finops_pipeline.reports.bundle import render_bundle
 from finops_pipeline.savings.found import savings_found
 from finops_pipeline.schemas import DAILY_COSTS, OUTCOMES, PRICED_USAGE, SAVINGS
@@ -114,10 +114,9 @@ def send(context: StepContext, month: str) -> StepResult:
     """
     lake = context.lake
     statement = load_statement(lake, month)
-    digest = published_digest(lake, month, statement.revision)
-    before = load_statement(lake, month, statement.revision - 1) if statement.revision > 1 else None
     page = page_path(lake, month, statement.revision)
-    letters = list(statement_letters(context.config, statement, digest, _read_bundle(page.parent), page, before))
+    editions = published_editions(lake, month, statement.revision)
+    letters = list(statement_letters(context.config, editions, _read_bundle(page.parent), page))
     posted = post_all(context, letters)
     return StepResult(
         bool(posted.sent),
@@ -130,6 +129,14 @@ def send(context: StepContext, month: str) -> StepResult:
         posted.warnings,
         posted.sent,
     )
+
+
+def published_editions(lake: Lake, month: str, revision: int) -> list[Edition]:
+    """The month's statements up to that revision, the latest first."""
+    return [
+        Edition(load_statement(lake, month, number), published_digest(lake, month, number))
+        for number in range(revision, 0, -1)
+    ]
 
 
 def page_path(lake: Lake, month: str, revision: int) -> Path:

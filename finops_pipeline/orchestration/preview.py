@@ -11,7 +11,7 @@ from pathlib import Path
 
 from finops_pipeline.alerts import due_now, recipients_of
 from finops_pipeline.chargeback.encoding import content_digest
-from finops_pipeline.chargeback.revisions import latest_revision, load_statement, published_digest
+from finops_pipeline.chargeback.revisions import latest_revision
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.config.model import Config
 from finops_pipeline.days import days_of, month_of
@@ -19,8 +19,8 @@ from finops_pipeline.delivery.ledger import Ledger
 from finops_pipeline.files import write_atomically
 from finops_pipeline.lake import Lake
 from finops_pipeline.orchestration.context import StepContext
-from finops_pipeline.orchestration.mailing import Letter, alert_letters, statement_letters
-from finops_pipeline.orchestration.month_steps import draft_of
+from finops_pipeline.orchestration.mailing import Edition, Letter, alert_letters, statement_letters
+from finops_pipeline.orchestration.month_steps import draft_of, published_editions
 from finops_pipeline.reports.bundle import render_bundle
 from finops_pipeline.schemas import BUDGET_STATUS
 
@@ -66,26 +66,27 @@ def preview(config: Config, days: Iterable[dt.date], month: str | None, *, now: 
     letters = [letter for m in months for letter in _alerts(context, m)]
     if month is None:
         return Preview(mails=_rendered(context, letters, folder))
-    statement, digest, is_new, remarks = _statement(context, month)
-    before = load_statement(context.lake, month, statement.revision - 1) if statement.revision > 1 else None
+    editions, is_new, remarks = _editions(context, month)
+    statement, digest = editions[0].statement, editions[0].digest
     bundle = render_bundle(statement, digest)
     for name, content in bundle.items():
         write_atomically(folder / month / name, content)
     page = folder / month / "index.html"
-    of_statement = list(statement_letters(config, statement, digest, bundle, page, before))
+    of_statement = list(statement_letters(config, editions, bundle, page))
     return Preview(statement, is_new, page, _rendered(context, [*of_statement, *letters], folder), remarks)
 
 
-def _statement(context: StepContext, month: str) -> tuple[Statement, str, bool, tuple[str, ...]]:
-    """The statement that a run would end with, its digest, whether it would be new, and remarks."""
+def _editions(context: StepContext, month: str) -> tuple[list[Edition], bool, tuple[str, ...]]:
+    """The statement that a run would end with and those before it, whether it would be new, and remarks."""
     draft, remarks = draft_of(context, month)
     latest, digest = latest_revision(context.lake, month), content_digest(draft)
     if latest is None:
-        return dataclasses.replace(draft, revision=1), digest, True, remarks
-    published = load_statement(context.lake, month, latest)
-    if content_digest(published) == digest:
-        return published, published_digest(context.lake, month, latest), False, remarks
-    return dataclasses.replace(draft, revision=latest + 1, replaces=published.total), digest, True, remarks
+        return [Edition(dataclasses.replace(draft, revision=1), digest)], True, remarks
+    published = published_editions(context.lake, month, latest)
+    if content_digest(published[0].statement) == digest:
+        return published, False, remarks
+    new = dataclasses.replace(draft, revision=latest + 1, replaces=published[0].statement.total)
+    return [Edition(new, digest), *published], True, remarks
 
 
 def _alerts(context: StepContext, month: str) -> list[Letter]:

@@ -6,7 +6,7 @@ Its one sentence is in ``summary``, what it lacks in ``notices``.
 import datetime as dt
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from finops_pipeline.chargeback.analyses import BudgetLine
@@ -163,12 +163,17 @@ def bridge_sentence(statement: Statement) -> str:
 
 def outcomes(statement: Statement) -> str:
     """``2,412,088 lines read: 2,401,377 calls, 9,920 duplicates, 512 not usage, 279 quarantined``."""
+    return outcomes_of(statement.outcomes, statement.lines_read)
+
+
+def outcomes_of(counts: Mapping[str, int], lines: int) -> str:
+    """The same of any counts of ``schemas.OUTCOMES``."""
     parts = [
         f"{numbers.count(number)} {_OUTCOME_WORDS[outcome][number != 1]}"
         for outcome in OUTCOMES
-        if (number := statement.outcomes.get(outcome, 0)) or outcome == "usage"
+        if (number := counts.get(outcome, 0)) or outcome == "usage"
     ]
-    return f"{numbers.counted(statement.lines_read, 'line')} read: {', '.join(parts)}"
+    return f"{numbers.counted(lines, 'line')} read: {', '.join(parts)}"
 
 
 def drill_down(statement: Statement) -> str:

@@ -99,6 +99,49 @@ def test_an_owner_whose_part_did_not_change_gets_no_mail_of_a_new_revision(
     assert sorted(mail.recipient for mail in made(again).mails) == ["finance@example.com", "payroll@example.com"]
 
 
+def test_an_owner_whose_mail_failed_gets_it_although_a_later_revision_leaves_their_part_as_it_was(
+    ran: Ran, two_teams: Config, mediation: FakeMediation
+) -> None:
+    outbox = two_teams.folder / "outbox"
+    outbox.write_text("a file where the folder should be")
+    assert not ran("2026-09-01", "2026-09-02", month="2026-09", config=two_teams).ok
+    outbox.unlink()
+    mediation.calls["b", day_of("2026-09-02")] = 9
+    report = ran("2026-09-01", "2026-09-02", month="2026-09", config=two_teams)
+    assert report.ok, report.failures
+    assert made(report).revision == 2
+    assert sorted(mail.recipient for mail in made(report).mails) == [
+        "finance@example.com",
+        "payroll@example.com",
+        "search@example.com",
+    ]
+    assert "revision 2" in str(eml(two_teams)["search@example.com r1"]["Subject"])
+    assert made(ran(month="2026-09", config=two_teams)).mails == []
+
+
+def test_an_owner_whose_address_is_mended_gets_the_latest_revision_once(
+    ran: Ran, two_teams: Config, mediation: FakeMediation, changed: Callable[..., Config]
+) -> None:
+    ran("2026-09-01", "2026-09-02", month="2026-09", config=two_teams)
+    mediation.calls["b", day_of("2026-09-02")] = 9
+    ran("2026-09-01", "2026-09-02", month="2026-09", config=two_teams)
+    teams = {**OWNERS, "search": {**OWNERS["search"], "email": "search-lead@example.com"}}
+    mended = changed(teams=teams, ownership=two_teams.model_dump(by_alias=True)["ownership"])
+    assert [mail.recipient for mail in made(ran(month="2026-09", config=mended)).mails] == ["search-lead@example.com"]
+    assert made(ran(month="2026-09", config=mended)).mails == []
+
+
+def test_a_part_that_goes_back_to_what_it_was_is_told_again(
+    ran: Ran, two_teams: Config, mediation: FakeMediation
+) -> None:
+    ran("2026-09-01", "2026-09-02", month="2026-09", config=two_teams)
+    for calls in (9, 2):
+        mediation.calls["b", day_of("2026-09-02")] = calls
+        report = ran("2026-09-01", "2026-09-02", month="2026-09", config=two_teams)
+        assert "payroll@example.com" in [mail.recipient for mail in made(report).mails]
+    assert made(report).revision == 3
+
+
 def test_a_team_that_nobody_can_reach_is_named_to_finance(
     ran: Ran, changed: Callable[..., Config], mediation: FakeMediation
 ) -> None:
