@@ -17,13 +17,7 @@ from finops_pipeline.errors import LakeError
 from finops_pipeline.lake import Lake
 from finops_pipeline.money import to_cents
 from finops_pipeline.schemas import BUDGET_STATUS, RATIO, TOTAL
-from finops_pipeline.schemas.budget_status import BUDGET_STATUSES
-
-WARNING_SHARE = Decimal("0.8")
-"""Share of the limit from which on a budget's status is ``warning``; who is told, and when, is the config's."""
-
-EXCEEDED_SHARE = Decimal(1)
-"""Share of the limit from which on it is ``exceeded``."""
+from finops_pipeline.schemas.budget_status import BUDGET_STATUSES, EXCEEDED_SHARE, WARNING_SHARE
 
 HISTORY_DAYS = 3
 """Days with costs below which nothing is forecast."""

@@ -4,9 +4,11 @@ They are of the time of the revision's making and never a reason for a new one: 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, Self
+
+from finops_pipeline.schemas.budget_status import EXCEEDED_SHARE, WARNING_SHARE
 
 BudgetState = Literal["ok", "warning", "exceeded"]
 
@@ -30,6 +32,11 @@ class BudgetLine:
     spent: Decimal
     status: BudgetState
     unpriced_requests: int = 0
+
+    def charged(self, spent: Decimal) -> Self:
+        """The same budget against another amount."""
+        exceeded, warning = (spent >= share * self.limit for share in (EXCEEDED_SHARE, WARNING_SHARE))
+        return replace(self, spent=spent, status="exceeded" if exceeded else "warning" if warning else "ok")
 
     @property
     def share(self) -> Decimal:

@@ -3,7 +3,6 @@
 Pure: how a statement is kept is in ``revisions``, how it looks in ``reports``.
 """
 
-import dataclasses
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -310,54 +309,6 @@ def draft_statement(
     )
 
 
-def part_of(statement: Statement, team: str, replaces: Decimal | None = None) -> Statement:
-    """A team's part of a statement: nothing of other teams is in it, so that nothing of them can be shown.
-
-    What was read, and from which price books, is the company's and stays out too. Its ``completeness`` is the whole's.
-
-    Args:
-        statement: A whole statement.
-        team: One that is charged, or has a budget or last month's amount in it.
-        replaces: What the revision before charged the team with.
-    """
-    before = statement.previous
-    days = statement.team_days.filter(pl.col("team") == team).select("date", "cost")
-    missing = pl.col("date").is_in(list(statement.completeness.missing_days))
-    return dataclasses.replace(
-        statement,
-        lines=statement.lines.filter(pl.col("team") == team),
-        days=statement.days.select("date")
-        .join(days, on="date", how="left", maintain_order="left")
-        .select("date", cost=pl.when(~missing).then(pl.col("cost").fill_null(pl.lit(0, dtype=TOTAL)))),
-        team_days=statement.team_days.filter(pl.col("team") == team),
-        outcomes={},
-        lines_read=0,
-        book_versions=(),
-        previous=None
-        if before is None
-        else PreviousMonth(
-            before.month,
-            amount := before.by_team.get(team, Decimal("0.00")),
-            {team: amount} if team in before.by_team else {},
-            before.incomplete,
-        ),
-        replaces=replaces,
-        owners={name: owner for name, owner in statement.owners.items() if name == team},
-        estimated_tokens=0,
-        budgets=tuple(line for line in statement.budgets if line.team == team),
-        bridge=(),
-        savings=SavingsFound(
-            tuple(action for action in statement.savings.actions if action.team == team),
-            {name: amount for name, amount in statement.savings.together.items() if name == team},
-            tuple(action for action in statement.savings.would_cost_more if action.team == team),
-            statement.savings.days,
-        ),
-        unreachable=(),
-        silent_sources=(),
-        only_team=team,
-    )
-
-
 def team_days(costs: pl.LazyFrame) -> pl.DataFrame:
     """``date``, ``team``, ``cost``: the exact USD of each day on which a team has any, teams in order of name."""
     return (
@@ -374,7 +325,7 @@ def _as_charged(line: BudgetLine, lines: pl.DataFrame) -> BudgetLine:
     if not line.of_whole_team:
         return line
     spent = sum(lines.filter(pl.col("team") == line.team).get_column("amount"), Decimal("0.00"))
-    return dataclasses.replace(line, spent=spent)
+    return line.charged(spent)
 
 
 def _unreachable(charged: Collection[str | None], teams: Mapping[str, Team]) -> tuple[tuple[str, str], ...]:

@@ -65,14 +65,15 @@ def breakdown(
     first, last = period(first, last, options.now().date())
     config = config_of(ctx)
     from finops_pipeline.cli import breakdown_formats
+    from finops_pipeline.cli.terminal import note
     from finops_pipeline.costs import breakdown_of, gaps
     from finops_pipeline.lake import Lake
 
     lake = Lake(config.resolved(config.lake))
     found = breakdown_formats.Breakdown(first, last, by, breakdown_of(lake, first, last, by), gaps(lake, first, last))
     breakdown_formats.PRINTED[form](found, limit)
-    for note in breakdown_formats.notes(found):
-        click.echo(f"Note: {note}", err=True)
+    for text in breakdown_formats.notes(found):
+        note(text)
 
 
 def period(first: dt.date | None, last: dt.date | None, today: dt.date) -> tuple[dt.date, dt.date]:

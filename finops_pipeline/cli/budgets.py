@@ -46,6 +46,7 @@ def budgets(ctx: click.Context, month: str | None, form: str) -> None:
     from finops_pipeline.alerts import alerts_of
     from finops_pipeline.budgets import latest_status
     from finops_pipeline.cli import budgets_formats
+    from finops_pipeline.cli.terminal import note
     from finops_pipeline.days import month_of
     from finops_pipeline.lake import Lake
 
@@ -54,5 +55,5 @@ def budgets(ctx: click.Context, month: str | None, form: str) -> None:
     day, rows = latest_status(lake, month)
     found = budgets_formats.Standing(month, day, rows, tuple(alerts_of(lake, month)))
     budgets_formats.PRINTED[form](found)
-    for note in budgets_formats.notes(found, config, today):
-        click.echo(f"Note: {note}", err=True)
+    for text in budgets_formats.notes(found, config, today):
+        note(text)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import click
 import polars as pl
@@ -124,14 +125,16 @@ def _table(found: Standing, *, bars: bool, scopes: bool) -> Table:
     table.add_column("Status", no_wrap=True)
     for heading in ("At month end", "Runs out"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in found.by_share.to_dicts():
+    shares = [_used(row) for row in found.by_share.to_dicts()]
+    widest = max(map(len, shares))
+    for row, used in zip(found.by_share.to_dicts(), shares, strict=True):
         style = STYLES[row["status"]]
         table.add_row(
             shown(row["budget"]),
             *([shown(row["scope"])] if scopes else []),
             numbers.money(row["limit"]),
             numbers.money(row["spent"]),
-            Text(f"{_bar(row['share'])}  " if bars else "", style).append(f"{numbers.share(row['share']):>7}"),
+            Text(f"{_bar(row['share'])}  " if bars else "", style).append(used.rjust(widest)),
             Text(row["status"], style),
             numbers.money(row["forecast"]),
             "reached" if row["status"] == "exceeded" else str(row["run_out_date"] or numbers.DASH),
@@ -191,6 +194,12 @@ def _alerts(found: Standing) -> Iterator[str]:
         told = Counter(state.mail for state in states)
         words = ", ".join(f"{told[mail]} {said}" for mail, said in _MAIL_WORDS.items() if told[mail])
         yield f"{numbers.counted(len(states), 'alert')} {'is' if len(states) == 1 else 'are'} open: {words}."
+
+
+def _used(row: Mapping[str, Any]) -> str:
+    """``105.3 %``; at least that much, ``≥``, where calls of the budget have no price."""
+    least = f"≥{numbers.NO_BREAK}" if row["unpriced_requests"] else ""
+    return f"{least}{numbers.share(row['share'])}"
 
 
 def _bar(share: Decimal) -> str:

@@ -31,6 +31,8 @@ def check(ctx: click.Context) -> None:
 
     Lists the sources and reads none of their objects; writes nothing.
     """
+    from finops_pipeline.cli.terminal import note
+
     config = config_of(ctx)
     problems = [str(e) for e in (_lake_error(config), _price_error(config), _mail_error(config)) if e is not None]
     notes = _unreached(config)
@@ -45,10 +47,10 @@ def check(ctx: click.Context) -> None:
     for source in config.sources:
         if source.name in found:
             notes += _remarks(config, source, found[source.name])
-    for note in notes:
-        click.echo(f"Note: {note}")
+    for text in notes:
+        click.echo(f"Note: {text}")
     for problem in problems:
-        click.echo(f"Error: {problem}", err=True)
+        note(problem, "Error")
     if problems:
         ctx.exit(1)
     click.echo("The config is valid and every source can be reached.")
@@ -111,7 +113,11 @@ def _unreached(config: "Config") -> list[str]:
         notes.append("reports.recipients is empty: nobody gets the month's statement by mail.")
     if silent := [name for name, team in config.teams.items() if team.email is None]:
         notes.append(f"no e-mail, so no page and no alerts: {', '.join(silent)}.")
-    return notes
+    return notes + [
+        f"budget {budget.name} is of team {team}, which `teams` does not name: a slip of the pen?"
+        for budget in config.budgets
+        if (team := budget.scope.get("team")) is not None and team not in config.teams
+    ]
 
 
 def _remarks(config: "Config", source: "Source", found: "Coverage") -> list[str]:

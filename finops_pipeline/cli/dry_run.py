@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from finops_pipeline.cli.terminal import console, shown
+from finops_pipeline.cli.terminal import console, note, shown
 from finops_pipeline.reports import numbers
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def show(
     _statement(found)
     _mails(found.mails)
     for remark in found.remarks:
-        click.echo(f"Warning: {remark}", err=True)
+        note(remark, "Warning")
     click.echo("Nothing was written to the lake, and nothing was sent.")
 
 
@@ -63,11 +63,10 @@ def _mails(mails: tuple["PlannedMail", ...]) -> None:
         click.echo("Mails: none.")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("To", "Subject", "Would", "Rendered as"):
+    for heading in ("To", "Subject", "Would"):
         table.add_column(heading, overflow="fold")
     for mail in mails:
         does = {None: "be sent", "sent": "not be sent again", "failed": "be tried again"}
-        table.add_row(
-            shown(mail.recipient), shown(mail.subject), Text(does.get(mail.state, mail.state or "")), str(mail.file)
-        )
+        table.add_row(shown(mail.recipient), shown(mail.subject), Text(does.get(mail.state, mail.state or "")))
     console().print(table)
+    click.echo(f"Each as an .eml file below {mails[0].file.parent}")

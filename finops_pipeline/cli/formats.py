@@ -7,8 +7,8 @@ from decimal import Decimal
 import polars as pl
 import polars.selectors as cs
 
-FORMULA_START = r"^[=+\-@\t\r]"
-"""A text in a CSV that starts so would be a formula to a spreadsheet."""
+FORMULA = r"(^|;)(\s*[=+\-@＝＋－＠﹦﹢﹣﹫]|[\t\r])"
+"""Where a spreadsheet may begin to read a formula: as in ``reports.ledger``, but control characters are still there."""
 
 CONTROLS = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 """Characters that a terminal takes for commands, or that turn the direction of what follows."""
@@ -21,7 +21,7 @@ def csv_text(frame: pl.DataFrame) -> str:
     """
     if sys.stdout.isatty():
         frame = frame.with_columns(cs.string().str.replace_all(CONTROLS, ""))
-    return frame.with_columns(cs.string().str.replace(FORMULA_START, "'$0")).write_csv()
+    return frame.with_columns(cs.string().str.replace_all(FORMULA, "$1'$2")).write_csv()
 
 
 def json_text(content: object) -> str:

@@ -59,7 +59,9 @@ class LazyGroup(click.Group):
         except FinopsError as error:
             if wants_traceback(ctx):
                 raise
-            click.echo(f"Error: {error}", err=True)
+            from finops_pipeline.cli.terminal import note
+
+            note(str(error), "Error")
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo(

@@ -80,6 +80,8 @@ def run(
     days = _days(config, first, last, today)
     _check_month(config, month, today)
     _check_source(config, source, month)
+    if dry_run and source is not None:
+        raise click.UsageError("--source sends nothing, so there is nothing to show: leave --source or --dry-run out.")
 
     if dry_run:
         from finops_pipeline.cli.dry_run import show

@@ -42,11 +42,12 @@ def savings(ctx: click.Context, month: str | None, team: str | None, form: str, 
     today = options.now().date()
     config = config_of(ctx)
     from finops_pipeline.cli import savings_formats
+    from finops_pipeline.cli.terminal import note
     from finops_pipeline.days import month_of
     from finops_pipeline.lake import Lake
 
     month = month or month_of(today)
     found = savings_formats.found_in(Lake(config.resolved(config.lake)), month, team)
     savings_formats.PRINTED[form](found, limit)
-    for note in savings_formats.notes(found, config, today):
-        click.echo(f"Note: {note}", err=True)
+    for text in savings_formats.notes(found, config, today):
+        note(text)

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import cached_property
 
 import click
@@ -21,7 +22,8 @@ from finops_pipeline.lake import Lake
 from finops_pipeline.money import CENT
 from finops_pipeline.reports import numbers
 from finops_pipeline.savings.found import SAME, actions_of, monthly
-from finops_pipeline.schemas import SAVINGS
+from finops_pipeline.schemas import DAILY_COSTS, SAVINGS
+from finops_pipeline.schemas.contract import Table as Contract
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ class Savings:
         days: The days that were analysed, in order.
         team: The only team that is looked at; None: all.
         rows: The month's rows of ``savings`` with their ``date``.
+        callers: The teams that called on these days; looked up where ``team`` has no rows.
     """
 
     month: str
     days: tuple[dt.date, ...]
     team: str | None
     rows: pl.DataFrame
+    callers: tuple[str, ...] = ()
 
     @cached_property
     def actions(self) -> tuple[Action, ...]:
@@ -68,13 +72,20 @@ def found_in(lake: Lake, month: str, team: str | None) -> Savings:
         LakeError: the lake cannot be read.
     """
     analysed = [day for day in days_of(month) if lake.stamp(SAVINGS, date=day) is not None]
-    try:
-        rows = lake.scan(SAVINGS, date=analysed).collect()
-    except (pl.exceptions.ComputeError, OSError) as error:
-        raise LakeError(f"{lake.folder(SAVINGS)}: cannot be read ({error}). Run the days again.") from error
+    rows = _read(lake, SAVINGS, analysed)
     if team is not None:
         rows = rows.filter(pl.col("team") == team)
-    return Savings(month, tuple(analysed), team, rows)
+    callers: tuple[str, ...] = ()
+    if team is not None and rows.is_empty():
+        callers = tuple(_read(lake, DAILY_COSTS, analysed).get_column("team").drop_nulls().unique().sort())
+    return Savings(month, tuple(analysed), team, rows, callers)
+
+
+def _read(lake: Lake, table: Contract, days: Sequence[dt.date]) -> pl.DataFrame:
+    try:
+        return lake.scan(table, date=[day for day in days if lake.stamp(table, date=day) is not None]).collect()
+    except (pl.exceptions.ComputeError, OSError) as error:
+        raise LakeError(f"{lake.folder(table)}: cannot be read ({error}). Run the days again.") from error
 
 
 def notes(found: Savings, config: Config, today: dt.date) -> Iterator[str]:
@@ -92,12 +103,17 @@ def notes(found: Savings, config: Config, today: dt.date) -> Iterator[str]:
             f"{numbers.counted(len(missing), 'day')} of {month} not analysed. "
             f"`finops run --from {missing[0]} --to {missing[-1]}` does it."
         )
-    if found.days and not found.saving:
+    if found.days and found.team is not None and found.rows.is_empty() and found.team not in found.callers:
+        close = get_close_matches(found.team, found.callers, n=1)
+        hint = f" Did you mean {numbers.name(close[0])}?" if close else ""
+        yield f"no call of {month} is charged to a team {numbers.name(found.team)}.{hint}"
+    elif found.days and not found.saving:
         yield f"nothing{whose} would have cost less in {month}, as far as can be told from the logs."
     if possible := found.possible:
         most = sum((action.high for action in possible), Decimal(0))
         yield (
-            f"{numbers.counted(len(possible), 'action')} more would save something only under favourable assumptions, "
+            f"{len(possible)} more {'action' if len(possible) == 1 else 'actions'} would save something only under "
+            "favourable assumptions, "
             f"at most {numbers.money(most)} USD: --format csv lists them."
         )
 
@@ -109,10 +125,11 @@ def print_table(found: Savings, limit: int | None) -> None:
     if found.saving:
         out.print(_table(f"{_title(found)}: what would have cost less", found.saving, limit, said))
         together = sum((action.incremental for action in found.saving), Decimal(0))
-        out.print(
-            f"All together would have saved {numbers.money(together)} USD: "
-            "levers overlap, and the lines do not add up to it.\n"
-        )
+        if [action.expected for action in found.saving] != [together]:
+            out.print(
+                f"All together would have saved {numbers.money(together)} USD: "
+                "levers overlap, and the lines do not add up to it.\n"
+            )
     if found.losing:
         out.print(_table(f"{_title(found)}: what would have cost more", found.losing, limit, said))
     for number, text in enumerate(said, 1):

@@ -1,7 +1,10 @@
 """The terminal: where tables go and how texts from logs are shown on it."""
 
+import shutil
 import sys
+import textwrap
 
+import click
 from rich.console import Console
 from rich.text import Text
 
@@ -12,6 +15,19 @@ def console(*, stderr: bool = False) -> Console:
     """A console on stdout, or on stderr; as wide as the content where that goes into a file or a pipe."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(file=stream, width=None if stream.isatty() else 200, highlight=False, soft_wrap=False)
+
+
+def note(text: str, kind: str = "Note") -> None:
+    """``Note: …`` on stderr; on a terminal, lines are broken between words, and never within a name or a path."""
+    said = f"{kind}: {text}"
+    if sys.stderr.isatty():
+        columns = shutil.get_terminal_size().columns
+        lines = (
+            textwrap.wrap(line, columns, break_long_words=False, break_on_hyphens=False, drop_whitespace=True)
+            for line in said.split("\n")
+        )
+        said = "\n".join("\n".join(wrapped) for wrapped in lines)
+    click.echo(said, err=True)
 
 
 def shown(text: str | None, absent: str = numbers.DASH) -> Text:

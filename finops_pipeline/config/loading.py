@@ -153,7 +153,7 @@ def _got(value: object, location: Location) -> str:
 def _may_be_secret(value: str, location: Location) -> bool:
     """Whether a text looks like a credential, or stands where one might."""
     named = any(re.search(r"secret|passw|token|credential|key", str(step), re.IGNORECASE) for step in location)
-    in_address = "://" in value and "@" in value
+    in_address = "@" in value and ":" in value.rpartition("@")[0]  # as in smtp://user:password@host, with scheme or not
     random = re.search(r"(?=[A-Za-z0-9+/_-]*[0-9])(?=[A-Za-z0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{20,}", value)
     return named or in_address or random is not None
 

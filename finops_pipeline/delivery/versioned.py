@@ -68,18 +68,22 @@ class VersionedFiles:
         """Make the file; its version, or None where it exists already.
 
         Raises:
-            LakeError: it cannot be written.
+            LakeError: it cannot be written; nothing half-written is left.
         """
         with self._alone(name):
             try:
                 handle = os.open(self.path(name), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
             except FileExistsError:
                 return None
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            sync(self.folder)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                sync(self.folder)
+            except OSError:  # a full disk: what is half-written would be taken for somebody's file
+                self.path(name).unlink()
+                raise
         return _version(content)
 
     def replace(self, name: str, content: bytes, version: str) -> str | None:

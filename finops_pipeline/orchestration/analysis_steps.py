@@ -4,6 +4,7 @@ What the rows mean stands in ``budgets``, ``alerts`` and ``savings``; how mail l
 """
 
 import datetime as dt
+from decimal import Decimal
 
 import polars as pl
 
@@ -13,9 +14,11 @@ from finops_pipeline.days import ONE_DAY, days_between, days_of, month_of
 from finops_pipeline.errors import IncompleteDayError, LakeError
 from finops_pipeline.lake import Stamp
 from finops_pipeline.leases import PATIENCE
+from finops_pipeline.money import to_cents
 from finops_pipeline.orchestration.context import Cell, Preview, StepContext, StepResult
 from finops_pipeline.orchestration.day_steps import digest_of, is_current
-from finops_pipeline.orchestration.mailing import alert_letters, post_all
+from finops_pipeline.orchestration.mailing import alert_letters, late_alert_letters, post_all
+from finops_pipeline.orchestration.periods import previous_month
 from finops_pipeline.pricing.book import PriceBook, compile_book
 from finops_pipeline.savings.analysis import savings_of_day
 from finops_pipeline.savings.batching import ACTIVITY_DAYS
@@ -58,7 +61,7 @@ def hold_against_budgets(context: StepContext, partition: str) -> StepResult:
             "dagster/partition_row_count": rows.height,
             **{f"budgets_{status}": counts.get(status, 0) for status in ("warning", "exceeded")},
             "status": preview(
-                rows.sort("share", descending=True).select("budget", "scope", "limit", "spent", "status")
+                rows.sort("share", descending=True).select("budget", "status", "spent", "limit", "scope")
             ),
         },
     )
@@ -91,10 +94,8 @@ def find_savings(context: StepContext, partition: str) -> StepResult:
         changed,
         {
             "dagster/partition_row_count": found.height,
-            "saved_together_usd": str(found.get_column("incremental").sum()),
-            "largest": preview(
-                found.select("lever", "team", "project", "saving_low", "saving", "saving_high", "action")
-            ),
+            "saved_together_usd": str(to_cents(found.select(pl.col("incremental").sum()).item())),
+            "largest": preview(found.select("lever", "team", "project", "saving_low", "saving", "saving_high")),
         },
     )
 
@@ -102,11 +103,13 @@ def find_savings(context: StepContext, partition: str) -> StepResult:
 def alert(context: StepContext, partition: str) -> StepResult:
     """``budget_alerts``: bring the alerts of the day's month up to date and mail those that are due.
 
+    Those of the month before that have not left are mailed too.
+
     Raises:
         DeliveryError: a mail did not leave; the alert stays due, and the next run tries again.
     """
-    config, lake = context.config, context.lake
-    month = month_of(dt.date.fromisoformat(partition))
+    config, lake, day = context.config, context.lake, dt.date.fromisoformat(partition)
+    month, month_before = month_of(day), previous_month(config, day)
     status = lake.scan(BUDGET_STATUS, date=list(days_of(month))).collect()
     found = evaluate(
         lake,
@@ -116,7 +119,10 @@ def alert(context: StepContext, partition: str) -> StepResult:
         late_days=config.late_days,
         recipients=lambda budget: recipients_of(budget, config),
     )
-    posted = post_all(context, (letter for due, to in found.due for letter in alert_letters(config, due, to)))
+    letters = [letter for due, to in found.due for letter in alert_letters(config, due, to)]
+    if month_before is not None:
+        letters += late_alert_letters(config, lake, month_before)
+    posted = post_all(context, letters)
     return StepResult(
         bool(found.changed or posted.sent),
         {
@@ -146,9 +152,11 @@ def _book_of(context: StepContext, version: str) -> PriceBook:
 
 
 def preview(rows: pl.DataFrame) -> Preview:
-    """The first rows, amounts as text."""
+    """The first rows, amounts as text in whole cents."""
     return Preview(tuple({k: _cell(v) for k, v in row.items()} for row in rows.head(PREVIEWED).to_dicts()))
 
 
 def _cell(value: object) -> Cell:
+    if isinstance(value, Decimal):
+        return str(to_cents(value))
     return value if value is None or isinstance(value, str | int) else str(value)

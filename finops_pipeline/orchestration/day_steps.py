@@ -127,7 +127,7 @@ def roll_up(context: StepContext, partition: str) -> StepResult:
         {
             "dagster/partition_row_count": rows,
             "requests": requests,
-            "cost_usd": str(cost),
+            "cost_usd": f"{cost:f}",
             "input_digest": digest[:16],
         },
     )

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 
-from finops_pipeline.alerts import Alert
+from finops_pipeline.alerts import Alert, alerts_of
 from finops_pipeline.chargeback.encoding import content_digest
-from finops_pipeline.chargeback.statement import Statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.config.model import Config
 from finops_pipeline.delivery.ledger import Ledger, delivery_key
 from finops_pipeline.delivery.once import deliver_once
 from finops_pipeline.delivery.transports import transport_of
 from finops_pipeline.errors import DeliveryError, FinopsError, LakeError
+from finops_pipeline.lake import Lake
 from finops_pipeline.orchestration.context import Sent, StepContext
 from finops_pipeline.reports.alert_mail import compose_alert
 from finops_pipeline.reports.ledger import ledger_name, render_ledger
@@ -100,6 +102,21 @@ def alert_letters(config: Config, alert: Alert, recipients: Iterable[str]) -> It
     for recipient in recipients:
         message = compose_alert(alert, config.reports.from_, recipient, team.owner if team else None)
         yield Letter(delivery_key(alert.period, 0, recipient, alert.key, audience="alert"), recipient, message)
+
+
+def late_alert_letters(config: Config, lake: Lake, month: str) -> Iterator[Letter]:
+    """The mails of a past month's open alerts, as far as the config still has their budgets and recipients.
+
+    Its days are not run any more, so these would never leave where the mail server was down in the month's last nights.
+
+    Raises:
+        LakeError: a state cannot be read.
+    """
+    budgets = {budget.name for budget in config.budgets}
+    known = {*config.reports.recipients, *(team.email for team in config.teams.values())}
+    for state in alerts_of(lake, month):
+        if state.state == "open" and state.mail == "due" and state.alert.budget in budgets:
+            yield from alert_letters(config, state.alert, [to for to in state.recipients if to in known])
 
 
 class _Bundle(dict[str, bytes]):

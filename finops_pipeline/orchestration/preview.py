@@ -19,8 +19,15 @@ from finops_pipeline.delivery.ledger import Ledger
 from finops_pipeline.files import write_atomically
 from finops_pipeline.lake import Lake
 from finops_pipeline.orchestration.context import StepContext
-from finops_pipeline.orchestration.mailing import Edition, Letter, alert_letters, statement_letters
+from finops_pipeline.orchestration.mailing import (
+    Edition,
+    Letter,
+    alert_letters,
+    late_alert_letters,
+    statement_letters,
+)
 from finops_pipeline.orchestration.month_steps import draft_of, published_editions
+from finops_pipeline.orchestration.periods import previous_month
 from finops_pipeline.reports.bundle import render_bundle
 from finops_pipeline.schemas import BUDGET_STATUS
 
@@ -62,8 +69,7 @@ def preview(config: Config, days: Iterable[dt.date], month: str | None, *, now: 
         OSError: ``folder`` cannot be written.
     """
     context = StepContext(config, Lake(config.resolved(config.lake)), "preview", now)
-    months = sorted({month_of(day) for day in days})
-    letters = [letter for m in months for letter in _alerts(context, m)]
+    letters = _alerts(context, days)
     if month is None:
         return Preview(mails=_rendered(context, letters, folder))
     editions, is_new, remarks = _editions(context, month)
@@ -89,19 +95,26 @@ def _editions(context: StepContext, month: str) -> tuple[list[Edition], bool, tu
     return [Edition(new, digest), *published], True, remarks
 
 
-def _alerts(context: StepContext, month: str) -> list[Letter]:
-    """Mails of the alerts that the lake's budget status calls for now."""
+def _alerts(context: StepContext, days: Iterable[dt.date]) -> list[Letter]:
+    """Mails of the alerts that the lake's budget status calls for now, and of those that have not left before."""
     config, lake = context.config, context.lake
-    status = lake.scan(BUDGET_STATUS, date=list(days_of(month))).collect()
-    due = due_now(
-        lake,
-        config.budgets,
-        status,
-        as_of=context.now.date(),
-        late_days=config.late_days,
-        recipients=lambda budget: recipients_of(budget, config),
-    )
-    return [letter for alert, to in due for letter in alert_letters(config, alert, to)]
+    a_day_of = {month_of(day): day for day in days}
+    letters: list[Letter] = []
+    for month, day in sorted(a_day_of.items()):
+        before = previous_month(config, day)
+        if before is not None and before not in a_day_of:
+            letters += late_alert_letters(config, lake, before)
+        status = lake.scan(BUDGET_STATUS, date=list(days_of(month))).collect()
+        due = due_now(
+            lake,
+            config.budgets,
+            status,
+            as_of=context.now.date(),
+            late_days=config.late_days,
+            recipients=lambda budget: recipients_of(budget, config),
+        )
+        letters += [letter for alert, to in due for letter in alert_letters(config, alert, to)]
+    return letters
 
 
 def _rendered(context: StepContext, letters: Iterable[Letter], folder: Path) -> tuple[PlannedMail, ...]:

@@ -33,6 +33,7 @@ def stray_sensor(session: Session) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="strays",
+        description="Runs days again that have received late records by way of other days.",
         job_name=NIGHTLY,
         minimum_interval_seconds=STRAYS_EVERY,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -61,6 +62,7 @@ def completion_sensor(session: Session, job: "UnresolvedAssetJobDefinition") -> 
 
     @dg.run_failure_sensor(
         name="complete_days",
+        description="After a run that failed in part, makes what is below for the days that are complete.",
         request_job=job,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )

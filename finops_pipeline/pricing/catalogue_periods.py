@@ -29,6 +29,14 @@ TIER_OF: Mapping[tuple[tuple[str, str], ...], str] = {
 """What a variant of the catalogue's prices is asked for by → the tier whose prices it has. Other variants (routes,
 kinds of search) are no tiers and have no rows."""
 
+UNPUBLISHED: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("openai", "batch"): ("cache_read_mtok", "cache_audio_read_mtok"),
+}
+"""(provider, tier) → prices that the tier has where a variant names them, and otherwise not: the catalogue takes the
+standard ones, and says in its comments that the provider publishes none (https://developers.openai.com/api/docs/pricing,
+table "Batch"). A standard cache read may be half of what a batch job pays: a hole is better than that guess. Where
+Google's batch prices have none, its page says that they stay at the standard rate."""
+
 WEEKENDS_OFF_PEAK_FROM = {
     ("deepseek", "deepseek-flash"): dt.date(2026, 8, 23),
     ("deepseek", "deepseek-v4-flash"): dt.date(2026, 8, 23),
@@ -55,7 +63,7 @@ def price_periods(provider: str, model: "ModelInfo") -> Iterator[Period]:
     """The spans of time of a model's prices, the standard tier's first; none that are not understood."""
     standard = tuple(_standard_periods(provider, model))
     yield from standard
-    yield from _tier_periods(standard, model)
+    yield from _tier_periods(provider, standard, model)
 
 
 def _standard_periods(provider: str, model: "ModelInfo") -> Iterator[Period]:
@@ -84,12 +92,12 @@ def _standard_periods(provider: str, model: "ModelInfo") -> Iterator[Period]:
     yield from _scheduled(spans, sorted(windows, key=lambda w: w[0]), WEEKENDS_OFF_PEAK_FROM.get((provider, model.id)))
 
 
-def _tier_periods(standard: Sequence[Period], model: "ModelInfo") -> Iterator[Period]:
+def _tier_periods(provider: str, standard: Sequence[Period], model: "ModelInfo") -> Iterator[Period]:
     """The prices of a model's other tiers, in the spans of time for which the catalogue has them.
 
     A variant names the prices in which a tier differs. In the others the catalogue has it cost what the standard tier
-    costs (Gemini's cache reads and Anthropic's web searches do, in a batch job): rows of origin ``inherited``. Of
-    variants for one tier the first that has begun holds.
+    costs (Gemini's cache reads and Anthropic's web searches do, in a batch job): rows of origin ``inherited``, but for
+    what is ``UNPUBLISHED``. Of variants for one tier the first that has begun holds.
     """
     begun: dict[str, dt.datetime | None] = {}
     for variant in model.price_variants or ():
@@ -107,13 +115,14 @@ def _tier_periods(standard: Sequence[Period], model: "ModelInfo") -> Iterator[Pe
             first = max((edge for edge in (begin, period.valid_from) if edge), default=None)
             last = min((edge for edge in (end, period.valid_to) if edge), default=None)
             if first is None or last is None or first < last:
-                yield Period(_less(period.prices, variant.prices), first, last, period.band, "inherited", tier)
+                named = {key for key, price in vars(variant.prices).items() if price is not None}
+                inherited = _without(period.prices, named.union(UNPUBLISHED.get((provider, tier), ())))
+                yield Period(inherited, first, last, period.band, "inherited", tier)
 
 
-def _less(prices: "ModelPrice", named: "ModelPrice") -> "ModelPrice":
-    """``prices`` without those that ``named`` has."""
+def _without(prices: "ModelPrice", keys: Iterable[str]) -> "ModelPrice":
     left = copy.copy(prices)
-    vars(left).update({key: None for key, price in vars(named).items() if price is not None})
+    vars(left).update(dict.fromkeys(keys))
     return left
 
 

@@ -11,6 +11,10 @@ from finops_pipeline.reports.aligned import text_columns
 from finops_pipeline.reports.letter import letter
 from finops_pipeline.reports.templating import render, render_mail
 
+_OTHERWISE = (
+    "If this spending is intended, raise the budget’s limit in finops.yaml: warnings then start again for the new one."
+)
+
 Figure = tuple[str, str, str]
 """What, how much, and in which terms."""
 
@@ -37,7 +41,7 @@ def compose_alert(alert: Alert, sender: str, recipient: str, owner: str | None) 
         "summary": _summary(alert),
         "owner": owner,
         "steps": _steps(alert),
-        "otherwise": "If the spend is meant, raise the budget’s limit in finops.yaml; the new limit is watched anew.",
+        "otherwise": _OTHERWISE,
     }
     return letter(
         sender=sender,

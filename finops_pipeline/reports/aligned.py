@@ -28,7 +28,8 @@ def text_table(
     ]
     rule = sum(widths) + 2 * (len(widths) - 1)
     if total:
-        lines = [*lines[:-1], "-" * rule, lines[-1], "=" * rule]
+        above = ["-" * rule] if len(lines) > 2 else []
+        lines = [*lines[:-1], *above, lines[-1], "=" * rule]
     return "\n".join(line.rstrip() for line in [lines[0], "-" * rule, *lines[1:]])
 
 
@@ -48,7 +49,7 @@ def _cut(cell: str, longest: int) -> str:
     kept = cell[:longest]
     while numbers.width(kept) > longest - 1:
         kept = kept[:-1]
-    return kept + "…"
+    return f"{kept}…{numbers.LEFT_TO_RIGHT if cell.endswith(numbers.LEFT_TO_RIGHT) else ''}"
 
 
 def _padded(cell: str, width: int, *, right: bool) -> str:

@@ -5,7 +5,8 @@ Where they are kept is in ``orchestration``.
 
 import hashlib
 
-from finops_pipeline.chargeback.statement import Statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.reports.ledger import ledger_name, render_ledger
 from finops_pipeline.reports.page import LinkedFile, render_page
 from finops_pipeline.reports.paths import INDEX, team_file

@@ -94,7 +94,8 @@ def letter(
 
 def _plain(subject: str) -> str:
     """Without what a header's reader would take for something else: line breaks, the beginning of an encoded word."""
-    return numbers.visible(subject).replace(numbers.MINUS, "-").replace("=?", "= ?")
+    shown = numbers.LEFT_TO_RIGHT.join(map(numbers.visible, subject.split(numbers.LEFT_TO_RIGHT)))
+    return shown.replace(numbers.MINUS, "-").replace("=?", "= ?")
 
 
 def _set_boundaries(message: EmailMessage) -> None:

@@ -68,9 +68,11 @@ def compose(
         "replaced": wording.replaced(statement),
         "outcomes": wording.outcomes(statement),
         "drill_down": wording.drill_down(statement),
-        "other_budgets": [line for line in tables.other_budgets(statement) if line.status != "ok"],
+        "other_budgets": tables.budget_rows([line for line in tables.other_budgets(statement) if line.status != "ok"]),
         "actions": actions,
         "notes": tables.assumptions([row.action for row in actions]),
+        "together": wording.together(statement),
+        "evidence": wording.evidence([row.action for row in actions]),
         "attached": list(attachments or {}),
         "page_path": str(page_path),
     }

@@ -169,8 +169,8 @@ def _unreachable(statement: Statement) -> Notice | None:
     for team, why in statement.unreachable:
         teams_of.setdefault(why, []).append(team_name(team))
     whom = "; ".join(f"{listed(teams)}: {why}" for why, teams in sorted(teams_of.items()))
-    pages = "page" if len(statement.unreachable) == 1 else "pages"
+    alone = len(statement.unreachable) == 1
     return Notice(
-        f"Nobody gets the {pages} of {numbers.counted(len(statement.unreachable), 'team')}",
-        f"({whom}). Set the e-mail of each under teams in finops.yaml.",
+        f"Nobody gets the {'page' if alone else 'pages'} of {numbers.counted(len(statement.unreachable), 'team')}",
+        f"({whom}). Set {'its e-mail' if alone else 'the e-mail of each'} under teams in finops.yaml.",
     )

@@ -4,12 +4,16 @@ Thousands separated, a true minus, a dash for what is unknown. Words and sentenc
 """
 
 import datetime as dt
+import re
 import unicodedata
 from decimal import Decimal
 
 DASH = "–"
 MINUS = "−"
 NO_BREAK = "\N{NO-BREAK SPACE}"
+
+LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
+"""Around a name that is written from right to left: without it, the amount beside it would be shown beside another."""
 
 LONGEST_NAME = 80
 """Characters of a name that are shown; logs may hold names of any length."""
@@ -22,6 +26,10 @@ MONTHS = (
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+_RIGHT_TO_LEFT = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+"""Letters of Hebrew, Arabic and the other scripts of that direction."""
+_RIGHT_TO_LEFT_WORDS = re.compile(rf"{_RIGHT_TO_LEFT}(?:[\W\d]*{_RIGHT_TO_LEFT})*")
 
 _SCALES = ((10**12, "T"), (10**9, "G"), (10**6, "M"))
 _SHARE_STEP = Decimal("0.1")
@@ -105,14 +113,17 @@ def short_counted(number: int, noun: str) -> str:
 def name(text: str | None) -> str:
     """A name from a log, fit to be shown: control and direction characters are made visible, very long ones are cut.
 
-    Escaping is left to the template.
+    One that is written from right to left stands between ``LEFT_TO_RIGHT`` marks. Escaping is left to the template.
     """
-    return DASH if text is None else _shown(text, LONGEST_NAME)
+    if text is None:
+        return DASH
+    shown = _shown(text, LONGEST_NAME)
+    return f"{LEFT_TO_RIGHT}{shown}{LEFT_TO_RIGHT}" if _RIGHT_TO_LEFT_WORDS.search(shown) else shown
 
 
 def sentence(text: str) -> str:
     """A sentence that holds names from a log, likewise fit to be shown."""
-    return _shown(text, LONGEST_SENTENCE)
+    return _RIGHT_TO_LEFT_WORDS.sub(rf"{LEFT_TO_RIGHT}\g<0>{LEFT_TO_RIGHT}", _shown(text, LONGEST_SENTENCE))
 
 
 def visible(text: str) -> str:
@@ -142,7 +153,13 @@ def instant(moment: dt.datetime) -> str:
 
 def width(text: str) -> int:
     """Columns that ``text`` takes in a fixed-width font: East Asian wide characters take two, combining marks none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character) or character == LEFT_TO_RIGHT:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _shown(text: str, longest: int) -> str:

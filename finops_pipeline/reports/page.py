@@ -45,7 +45,7 @@ def render_page(statement: Statement, digest: str | None = None, files: Sequence
         files=files,
         rows=tables.charge_rows(statement),
         others=others,
-        other_budgets=tables.other_budgets(statement),
+        other_budgets=tables.budget_rows(tables.other_budgets(statement)),
         budgeted=tables.budgeted(statement),
         bridges=[
             (bridge_chart(statement, _WIDE, upright=True), "wide"),
@@ -69,7 +69,10 @@ def standing(statement: Statement) -> Mapping[str, Any]:
         "notices": notices(statement),
         "drill_down": wording.drill_down(statement),
         "charts": charts,
+        "nothing_priced": wording.nothing_priced(statement),
         "starred": any(bar.state == "partial" for chart, _ in charts if chart for bar in chart.bars),
         "actions": actions,
         "notes": tables.assumptions([row.action for row in actions]),
+        "together": wording.together(statement),
+        "evidence": wording.evidence([row.action for row in actions]),
     }

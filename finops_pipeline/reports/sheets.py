@@ -174,7 +174,7 @@ class Sheets:
 
 
 def _text(text: str) -> str:
-    safe = (cell_text(text) or "")[:_LONGEST_TEXT]
+    safe = (cell_text(text.replace(numbers.LEFT_TO_RIGHT, "")) or "")[:_LONGEST_TEXT]
     # xlsxwriter would take this for the inner XML of a formatted text, and write it as it is
     return f"{safe[: _LONGEST_TEXT - 1]} " if safe.startswith("<r>") and safe.endswith("</r>") else safe
 

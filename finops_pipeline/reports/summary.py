@@ -10,7 +10,7 @@ from finops_pipeline.chargeback.statement import Statement, TeamTotal, ratio
 from finops_pipeline.reports import numbers
 from finops_pipeline.reports.notices import unpriced_headline
 from finops_pipeline.reports.tables import own_budget
-from finops_pipeline.reports.wording import NO_PRICE, budget_name, listed, team_name
+from finops_pipeline.reports.wording import budget_name, listed, nothing_priced, team_name
 
 _LARGEST_RATIO = 10
 """A change beyond ten times the month before is told in money, not in per cent."""
@@ -29,6 +29,8 @@ def month_summary(statement: Statement) -> str:
     """How much against the month before and whose doing it is, or who pays most; then who is over budget."""
     if not statement.requests:
         return _why_empty(statement)
+    if nothing_priced(statement):
+        return f"{_who_pays_most(statement)} The cost is unknown: no call has a price."
     if statement.previous is None:
         return _sentences(_who_pays_most(statement), _over_budget(statement.budgets))
     compared = _against_previous(statement)
@@ -54,13 +56,13 @@ def month_summary(statement: Statement) -> str:
 
 def mail_summary(statement: Statement) -> str:
     """``month_summary`` and what part of it has no price."""
-    headline = unpriced_headline(statement)
+    headline = None if nothing_priced(statement) else unpriced_headline(statement)
     return _sentences(month_summary(statement), f"{headline} yet." if headline else "")
 
 
 def team_summary(part: Statement) -> str:
     """A team's month: against the month before and its own budget."""
-    (total,) = part.team_totals or (None,)
+    total = next(iter(part.team_totals), None)
     budget = own_budget(part)
     if total is None or not part.requests:
         before = part.previous
@@ -69,7 +71,7 @@ def team_summary(part: Statement) -> str:
         return f"No calls in {numbers.month_and_year(part.month)}{then}."
     calls = numbers.short_counted(part.requests, "call")
     if total.unpriced:
-        return f"{calls}, {NO_PRICE.removeprefix(numbers.DASH).strip()} for any of them: what they cost is unknown."
+        return f"{calls}. The cost is unknown: no call has a price."
     if part.previous is None:
         compared = f"{calls}; there is no statement of the month before"
     elif not part.previous.total:
@@ -80,7 +82,8 @@ def team_summary(part: Statement) -> str:
         return f"{compared}."
     if budget.status == "exceeded":
         return f"{compared}, and {_over(budget)} the budget of {numbers.money(budget.limit)}."
-    used = f"{numbers.share(budget.share)} of the budget of {numbers.money(budget.limit)} is used"
+    least = "at least " if budget.unpriced_requests else ""
+    used = f"{least}{numbers.share(budget.share)} of the budget of {numbers.money(budget.limit)} is used"
     return f"{compared}; {used}{', close to its limit' if budget.status == 'warning' else ''}."
 
 

@@ -3,6 +3,7 @@
 Each table adds up to what it is a part of. Page and mail take the same rows; how they look is in the templates.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -95,16 +96,37 @@ class ActionRow:
 
 @dataclass(frozen=True)
 class Budgeted:
-    """All budgets together: ``limit`` is None where there is none that they could be summed against."""
+    """All budgets together.
+
+    Attributes:
+        limit: None where there is none that they could be summed against.
+        at_least: Calls that count have no price: ``spent`` is a lower bound.
+    """
 
     spent: Decimal
     limit: Decimal | None
     exceeded: tuple[BudgetLine, ...]
     warning: tuple[BudgetLine, ...]
+    at_least: bool = False
 
     @property
     def share(self) -> Decimal | None:
         return None if self.limit is None else self.spent / self.limit
+
+
+@dataclass(frozen=True)
+class BudgetRows:
+    """Budgets that stand one by one, and the others."""
+
+    shown: tuple[BudgetLine, ...]
+    others: tuple[BudgetLine, ...]
+
+    @property
+    def other(self) -> str:
+        """``other (20): 2 exceeded, 1 warning``, or that none is exceeded."""
+        states = Counter(line.status for line in self.others)
+        told = [f"{states[status]} {status}" for status in ("exceeded", "warning") if states[status]]
+        return f"other ({len(self.others)}): {', '.join(told) or 'none exceeded'}"
 
 
 def charge_rows(statement: Statement) -> list[ChargeRow]:
@@ -175,6 +197,13 @@ def other_budgets(statement: Statement) -> tuple[BudgetLine, ...]:
     return tuple(line for line in statement.budgets if not any(line is budget for budget in shown))
 
 
+def budget_rows(budgets: Sequence[BudgetLine]) -> BudgetRows:
+    """The ten budgets closest to their limits or furthest beyond, and how many others there are; one alone never is."""
+    by_share = sorted(budgets, key=lambda line: -line.share)
+    shown = _shown(len(by_share))
+    return BudgetRows(tuple(by_share[:shown]), tuple(by_share[shown:]))
+
+
 def budgeted(statement: Statement) -> Budgeted:
     """How all budgets together stand.
 
@@ -188,6 +217,7 @@ def budgeted(statement: Statement) -> Budgeted:
         limit=sum((line.limit for line in summed), Decimal(0)) if summed else None,
         exceeded=tuple(line for line in by_excess if line.status == "exceeded"),
         warning=tuple(line for line in by_excess if line.status == "warning"),
+        at_least=any(line.unpriced_requests for line in summed),
     )
 
 

@@ -47,7 +47,6 @@ def compose_team(
     rows = [] if total is None or not total.requests else tables.team_details(part, total)
     actions = tables.action_rows(part, MOST_ACTIONS)
     standings = team_standings(part)
-    unpriced = total is not None and total.unpriced
     values = {
         "statement": part,
         "team": wording.team_name(part.only_team),
@@ -66,9 +65,11 @@ def compose_team(
         "rows": rows,
         "actions": actions,
         "notes": tables.assumptions([row.action for row in actions]),
+        "together": wording.together(part),
+        "evidence": wording.evidence([row.action for row in actions]),
         "attached": list(attachments or {}),
     }
-    sum_shown = wording.charge(part.total, unpriced)
+    sum_shown = wording.charge(part.total, wording.nothing_priced(part))
     return letter(
         sender=sender,
         recipient=recipient,
@@ -89,11 +90,12 @@ def team_standings(part: Statement) -> list[Standing]:
     """The month before and each budget that counts what the team spends, wholly or in part."""
     standings = []
     if part.previous is not None:
-        relative = None if part.change is None else ratio(part.change, part.previous.total)
+        change = None if wording.nothing_priced(part) else part.change
+        relative = None if change is None else ratio(change, part.previous.total)
         month = numbers.month_name(part.previous.month)
         remark = f"{month}: {numbers.money(part.previous.total)}"
         share = f" ({numbers.share_change(relative)})" if relative is not None else ""
-        standings.append(Standing(f"Against {month}", numbers.change(part.change), remark + share))
+        standings.append(Standing(f"Against {month}", numbers.change(change), remark + share))
     for line in part.budgets:
         what = "Budget" if line.of_whole_team else f"Budget {numbers.name(line.budget)}"
         of = f"{numbers.money(line.spent)} of {numbers.money(line.limit)}"

@@ -1,8 +1,11 @@
 """A team's part of the statement as a page of its own, for its owner: nothing of other teams is in it."""
 
+import hashlib
+
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.reports import tables, wording
-from finops_pipeline.reports.page import standing
+from finops_pipeline.reports.ledger import ledger_name, render_ledger
+from finops_pipeline.reports.page import LinkedFile, standing
 from finops_pipeline.reports.summary import team_summary
 from finops_pipeline.reports.templating import render
 
@@ -22,8 +25,9 @@ def render_team_page(part: Statement) -> str:
         team=wording.team_name(part.only_team),
         summary=team_summary(part),
         budget=tables.own_budget(part),
+        budgets=tables.budget_rows(part.budgets),
+        ledger=LinkedFile(ledger_name(part), "Ledger", hashlib.sha256(render_ledger(part)).hexdigest()),
         total=total,
-        unpriced=total is not None and total.unpriced,
         owner=None if total is None else total.owner,
         cost_centers=() if total is None else total.cost_centers,
         rows=[] if total is None else tables.team_details(part, total),

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
-from finops_pipeline.chargeback.analyses import BudgetLine
+from finops_pipeline.chargeback.analyses import Action, BudgetLine
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.days import stretches
 from finops_pipeline.reports import numbers
@@ -33,6 +33,13 @@ BRIDGE_MEANINGS = {
 }
 """What each step of the bridge counts."""
 
+_EVIDENCE_WORDS = {
+    "measured": "counted in the logs",
+    "heuristic": "which calls qualify is inferred from the logs",
+    "validated": "confirmed by a trial",
+}
+"""How a saving is known, for those who have not met the word."""
+
 _NAMED = 3
 """Names that a sentence lists before it says how many more there are."""
 
@@ -43,8 +50,8 @@ _OUTCOME_WORDS = {
     "usage": ("call", "calls"),
     "duplicate": ("duplicate", "duplicates"),
     "merged": ("merged into another record", "merged into other records"),
-    "not_usage": ("not usage", "not usage"),
-    "quarantined": ("quarantined", "quarantined"),
+    "not_usage": ("without a call", "without a call"),
+    "quarantined": ("unreadable (quarantined)", "unreadable (quarantined)"),
     "another_day": ("counted on another day", "counted on other days"),
 }
 
@@ -77,8 +84,14 @@ def subject(statement: Statement) -> str:
 
 def charged(statement: Statement) -> str:
     """``48,997.07 USD``; that there is no price where a team's calls all lack one."""
-    unknown = statement.only_team is not None and any(total.unpriced for total in statement.team_totals)
+    unknown = statement.only_team is not None and nothing_priced(statement)
     return f"{numbers.DASH} (no price)" if unknown else f"{numbers.money(statement.total)} {statement.currency}"
+
+
+def nothing_priced(statement: Statement) -> bool:
+    """Whether there are calls and none of them has a price: then nothing can be compared with another month."""
+    callers = [total for total in statement.team_totals if total.requests]
+    return bool(callers) and all(total.unpriced for total in callers)
 
 
 def replaced(statement: Statement) -> str | None:
@@ -162,7 +175,7 @@ def bridge_sentence(statement: Statement) -> str:
 
 
 def outcomes(statement: Statement) -> str:
-    """``2,412,088 lines read: 2,401,377 calls, 9,920 duplicates, 512 not usage, 279 quarantined``."""
+    """``2,412,088 lines read: 2,401,377 calls, 9,920 duplicates, 512 without a call, 279 unreadable (quarantined)``."""
     return outcomes_of(statement.outcomes, statement.lines_read)
 
 
@@ -176,6 +189,23 @@ def outcomes_of(counts: Mapping[str, int], lines: int) -> str:
     return f"{numbers.counted(lines, 'line')} read: {', '.join(parts)}"
 
 
+def together(statement: Statement) -> str:
+    """What all actions come to, which is less than their sum; nothing where there is only one."""
+    found = statement.savings
+    if [action.expected for action in found.actions] == [found.total]:
+        return ""
+    whose = ", of all teams," if statement.only_team is None else ""
+    all_together = f"All together{whose} they would have saved {numbers.money(found.total)}."
+    return f"Actions overlap: what one saves, another cannot save again. {all_together}"
+
+
+def evidence(actions: Sequence[Action]) -> str:
+    """``Evidence “measured”: counted in the logs; …``, of the grades that these actions have."""
+    grades = {action.evidence for action in actions}
+    told = [f"“{grade}”: {words}" for grade, words in _EVIDENCE_WORDS.items() if grade in grades]
+    return f"Evidence {'; '.join(told)}."
+
+
 def drill_down(statement: Statement) -> str:
     """The command that breaks the same month down further."""
     by = "team,model" if statement.only_team is None else "team,project,model"
@@ -184,7 +214,7 @@ def drill_down(statement: Statement) -> str:
 
 def savings_command(month: str, team: str | None) -> str:
     """The command that lists what would have cost less; of one team where its name can stand in a command."""
-    whose = f" --team {shlex.quote(team)}" if team and numbers.name(team) == team else ""
+    whose = f" --team {shlex.quote(team)}" if team and numbers.name(team).strip(numbers.LEFT_TO_RIGHT) == team else ""
     return f"finops savings --month {month}{whose}"
 
 

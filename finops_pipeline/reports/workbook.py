@@ -91,7 +91,7 @@ def _summary(statement: Statement) -> Iterator[tuple[str, Value, Style]]:
 
 def _total(statement: Statement) -> Decimal | str:
     """What is charged; that there is no price where a team's calls all lack one."""
-    unknown = statement.only_team is not None and any(team.unpriced for team in statement.team_totals)
+    unknown = statement.only_team is not None and wording.nothing_priced(statement)
     return wording.NO_PRICE if unknown else statement.total
 
 

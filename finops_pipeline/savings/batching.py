@@ -6,12 +6,23 @@ What the batch tier costs is in the price book; a model without such a price has
 
 import datetime as dt
 import math
+from dataclasses import dataclass
 
 import polars as pl
 
 from finops_pipeline.pricing.book import PriceBook
 from finops_pipeline.pricing.lookup import RATES, STANDARD_TIERS, with_rates
-from finops_pipeline.savings.calls import GRADES, WORKLOAD, flag, is_billed, is_labelled, with_found
+from finops_pipeline.savings.calls import (
+    COMPARED_AT_ONCE,
+    GRADES,
+    WORKLOAD,
+    buckets,
+    flag,
+    is_billed,
+    is_labelled,
+    with_found,
+)
+from finops_pipeline.schemas import INSTANT
 
 LEVER = "batching"
 
@@ -48,6 +59,8 @@ PERIODS = (dt.timedelta(hours=1), dt.timedelta(hours=24))
 ACTIVITY_DAYS = 14
 """Days up to and with the analysed one whose activity is looked at for bursts."""
 
+_NEVER = pl.lit(None, dtype=INSTANT)
+
 _CACHE_METERS = {
     "cache_read_tokens": "cache_read",
     "cache_write_5m_tokens": "cache_write_5m",
@@ -55,26 +68,55 @@ _CACHE_METERS = {
 }
 
 
-def with_batching(calls: pl.LazyFrame, activity: pl.LazyFrame) -> pl.LazyFrame:
-    """``calls`` with a flag for each grade: whether it could have waited for a batch job.
+@dataclass(frozen=True)
+class Signs:
+    """What the calls around a call say of whether somebody waits for it.
 
-    Vetoes: streamed; of another tier than the standard one; interactive (an end user is named, or the call is labelled
-    so); followed within ``SESSION_PAUSE`` in its session; of a workload with more than ``MOST_USERS`` users that day.
+    Attributes:
+        followed: ``call`` of those whose session goes on within ``SESSION_PAUSE``.
+        users: ``workload`` and ``users``, those that it had that day.
+        bursts: As :func:`regular_bursts` gives them.
+    """
+
+    followed: pl.DataFrame
+    users: pl.DataFrame
+    bursts: pl.DataFrame
+
+
+def signs_of(calls: pl.LazyFrame, activity: pl.LazyFrame) -> Signs:
+    """What the calls of a day, and those of the days before it, say.
 
     Args:
         calls: Columns of ``savings.calls`` with ``call`` and ``workload``, of one day.
-        activity: Columns ``WORKLOAD`` and ``event_time`` of the calls of ``ACTIVITY_DAYS``, that day's included.
+        activity: ``priced_usage`` of ``ACTIVITY_DAYS``, that day's included.
     """
-    candidates = (
-        calls.select("call", "workload", *WORKLOAD, "event_time", _free=is_billed() & ~_is_vetoed())
-        .filter("_free")
-        .join(_followed(calls), on="call", how="anti")
-        .collect()
-        .lazy()
+    of_session = buckets(pl.col("session_id"), calls.filter(pl.col("session_id").is_not_null()))
+    named = (pl.col(name).drop_nulls().n_unique() for name in ("user_id", "end_user"))
+    workloads = calls.filter(_may_be_a_job()).select("workload", *WORKLOAD).unique()
+    return Signs(
+        followed=pl.concat(_followed(part).collect() for (part,) in of_session),
+        users=calls.group_by("workload").agg(users=pl.max_horizontal(*named)).collect(engine="streaming"),
+        bursts=regular_bursts(activity, workloads.collect(engine="streaming").lazy()),
     )
-    bursts = regular_bursts(activity, candidates.select("workload", *WORKLOAD).unique()).lazy()
+
+
+def with_batching(calls: pl.LazyFrame, signs: Signs) -> pl.LazyFrame:
+    """``calls`` with a flag for each grade: whether it could have waited for a batch job.
+
+    Vetoes: streamed; of another tier than the standard one; a row that sums up several calls; interactive (an end user
+    is named, or the call is labelled so); followed within ``SESSION_PAUSE`` in its session; of a workload with more
+    than ``MOST_USERS`` users that day.
+
+    Args:
+        calls: Columns of ``savings.calls`` with ``call`` and ``workload``.
+        signs: What :func:`signs_of` the whole day says.
+    """
+    bursts = signs.bursts.lazy()
     graded = (
-        candidates.select("call", "workload", "event_time")
+        calls.filter(is_billed(), _may_be_a_job(), ~is_labelled("interactive"))
+        .select("call", "workload", "event_time")
+        .join(signs.followed.lazy(), on="call", how="anti")
+        .join(signs.users.lazy().filter(pl.col("users") > MOST_USERS), on="workload", how="anti")
         .sort("event_time")
         .join_asof(bursts.sort("start"), left_on="event_time", right_on="start", by="workload", check_sortedness=False)
         .join(bursts.select("workload").unique().with_columns(regular=True), on="workload", how="left")
@@ -105,28 +147,37 @@ def batched(calls: pl.LazyFrame, book: PriceBook) -> pl.LazyFrame:
 def regular_bursts(activity: pl.LazyFrame, workloads: pl.LazyFrame) -> pl.DataFrame:
     """The bursts of those workloads that have regular ones: ``workload``, ``start`` and ``end``, both included.
 
-    A burst is what no pause longer than ``BURST_PAUSE`` interrupts, of ``BURST_REQUESTS`` calls or more. A workload's
-    are regular when there are ``BURSTS`` of them and the circular resultant of their beginnings, R = |Σ e^(2πi·t/T)|/n,
-    is ``REGULARITY`` or more at one of ``PERIODS``.
+    A burst is what no pause longer than ``BURST_PAUSE`` interrupts, of ``BURST_REQUESTS`` calls or more; calls that
+    are streamed, batch jobs already, or for an end user, and rows that sum up several calls, are no part of one: their
+    times say nothing of a job that could be queued. A workload's bursts are regular when there are ``BURSTS`` of them
+    and the circular resultant of their beginnings, R = |Σ e^(2πi·t/T)|/n, is ``REGULARITY`` or more at one of
+    ``PERIODS``.
 
     Args:
-        activity: Columns ``WORKLOAD`` and ``event_time``.
+        activity: ``priced_usage``.
         workloads: ``workload`` and what it stands for, ``WORKLOAD``.
     """
-    minutes = (
-        activity.group_by(*WORKLOAD, minute=pl.col("event_time").dt.truncate("1m"))
+    of_workloads = activity.filter(_may_be_a_job()).join(workloads, on=list(WORKLOAD), nulls_equal=True)
+    days = activity.group_by(day=pl.col("event_time").dt.date()).len().sort("day").collect(engine="streaming")
+    spans = days.group_by(pl.col("len").cum_sum() // COMPARED_AT_ONCE).agg(first=pl.min("day"), last=pl.max("day"))
+    spells = [  # some days at a time, so that memory does not grow with their number
+        of_workloads.filter(pl.col("event_time").dt.date().is_between(first, last))
+        .group_by("workload", minute=pl.col("event_time").dt.truncate("1m"))
         .agg(first=pl.col("event_time").min(), last=pl.col("event_time").max(), requests=pl.len())
+        .pipe(_without_pauses)
         .collect(engine="streaming")
-        .lazy()
-        .join(workloads, on=list(WORKLOAD), nulls_equal=True)
-        .sort("workload", "minute")
+        for first, last in spans.select("first", "last").iter_rows()
+    ]
+    none = workloads.select("workload", first=_NEVER, last=_NEVER, requests=pl.lit(0, dtype=pl.get_index_type())).head(
+        0
     )
-    pause = (pl.col("first") - pl.col("last").shift() > BURST_PAUSE).fill_null(True)
     bursts = (
-        minutes.with_columns(_burst=pause.cum_sum().over("workload"))
-        .group_by("workload", "_burst")
-        .agg(start=pl.col("first").min(), end=pl.col("last").max(), requests=pl.col("requests").sum())
+        pl.concat([none, *(spell.lazy() for spell in spells)])
+        .pipe(_without_pauses)
         .filter(pl.col("requests") >= BURST_REQUESTS)
+        .select("workload", start="first", end="last")
+        .collect()
+        .lazy()
     )
     regularity = pl.max_horizontal(_resultant(pl.col("start"), period) for period in PERIODS)
     regular = bursts.group_by("workload").agg(_bursts=pl.len(), _regularity=regularity)
@@ -134,32 +185,42 @@ def regular_bursts(activity: pl.LazyFrame, workloads: pl.LazyFrame) -> pl.DataFr
         bursts.join(
             regular.filter(pl.col("_bursts") >= BURSTS, pl.col("_regularity") >= REGULARITY), on="workload", how="semi"
         )
-        .select("workload", "start", "end")
         .sort("workload", "start")
         .collect()
     )
 
 
-def _is_vetoed() -> pl.Expr:
+def _without_pauses(spells: pl.LazyFrame) -> pl.LazyFrame:
+    """Spells of activity (``workload``, ``first``, ``last``, ``requests``), as one where no ``BURST_PAUSE`` parts them."""
+    pause = (pl.col("first") - pl.col("last").shift() > BURST_PAUSE).fill_null(True)
+    return (
+        spells.select("workload", "first", "last", "requests")
+        .sort("workload", "first")
+        .with_columns(_spell=pause.cum_sum().over("workload"))
+        .group_by("workload", "_spell")
+        .agg(pl.col("first").min(), pl.col("last").max(), pl.col("requests").sum())
+        .drop("_spell")
+    )
+
+
+def _may_be_a_job() -> pl.Expr:
+    """Whether nothing of the call itself says that somebody waits for it, or that it is a batch job already."""
     tier = pl.col("service_tier")
-    users = pl.max_horizontal(pl.col(name).drop_nulls().n_unique().over("workload") for name in ("user_id", "end_user"))
-    return pl.any_horizontal(
+    return ~pl.any_horizontal(
         pl.col("stream").fill_null(False),
         pl.col("batch"),
         (tier.is_not_null() & ~tier.is_in(STANDARD_TIERS)).fill_null(False),
         pl.col("end_user").is_not_null(),
-        is_labelled("interactive"),
-        users > MOST_USERS,
+        pl.col("request_count") > 1,
     )
 
 
 def _followed(calls: pl.LazyFrame) -> pl.LazyFrame:
     """``call`` of those whose session went on within ``SESSION_PAUSE``."""
-    same, pause = pl.col("session_id").shift(-1) == pl.col("session_id"), pl.col("event_time").diff().shift(-1)
+    same, pause = pl.col("session").shift(-1) == pl.col("session"), pl.col("event_time").diff().shift(-1)
     return (
-        calls.filter(pl.col("session_id").is_not_null())
-        .select("call", "session_id", "event_time")
-        .sort("session_id", "event_time", "call")
+        calls.select("call", "event_time", session=pl.col("session_id").hash())
+        .sort("session", "event_time", "call")
         .filter(same & (pause <= SESSION_PAUSE))
         .select("call")
     )

@@ -1,7 +1,8 @@
 """Lever: answer a repeated prompt from a cache of answers in front of the model.
 
-Only exact duplicates count: the same prompt (by its fingerprint) to the same model within one privacy scope, which is
-a team's project and application. Calls that name none of the three share no scope and match nothing. Providers' own
+Only exact duplicates count: the same prompt (by its fingerprint, and as many input tokens: a fingerprint may leave out
+tools, images or what a search found) to the same model within one privacy scope, which is a team's project and
+application. Calls that name none of the three share no scope and match nothing. Providers' own
 prompt caches, which hold prefixes, are another matter.
 """
 
@@ -9,7 +10,8 @@ import datetime as dt
 
 import polars as pl
 
-from finops_pipeline.savings.calls import GRADES, flag, is_billed, with_found
+from finops_pipeline.savings.calls import GRADES, buckets, flag, input_tokens, is_billed, with_found
+from finops_pipeline.schemas import TOKEN_CLASSES
 
 LEVER = "caching"
 
@@ -26,11 +28,12 @@ SHORT, USUAL, LONG = dt.timedelta(minutes=5), dt.timedelta(hours=1), dt.timedelt
 
 SCOPE = ("team", "project", "application")
 
-KEY = (*SCOPE, "model", "prompt_fingerprint")
+KEY = (*SCOPE, "prompt_fingerprint")
+"""With the model and the input tokens, what an answer is found by."""
 
 READ = (
     *SCOPE, "model", "raw_model", "prompt_fingerprint", "event_time", "latency_ms", "status", "gateway_cache_hit",
-    "batch", "request_count",
+    "batch", "request_count", *(name for name in TOKEN_CLASSES if name != "output_tokens"),
 )  # fmt: skip
 """What is read of the calls of the day before."""
 
@@ -46,25 +49,41 @@ OUTCOME = pl.Enum(("miss", "in_flight", "hit"))
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-def with_caching(calls: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
-    """``calls`` with a flag for each grade: whether a cache would have answered it.
+def with_caching(calls: pl.LazyFrame, hits: pl.LazyFrame) -> pl.LazyFrame:
+    """``calls`` (columns of ``savings.calls`` with ``call``) with a flag for each grade: whether it need not be made.
 
     Args:
-        calls: Columns of ``savings.calls`` with ``call``, of one day.
+        calls: Of one day.
+        hits: Those of :func:`hits_of` the whole day.
+    """
+    return with_found(calls, hits, on=("call",)).with_columns(
+        pl.col(flag(LEVER, grade)).fill_null(False) & is_billed() for grade in GRADES
+    )
+
+
+def hits_of(calls: pl.LazyFrame, before: pl.LazyFrame) -> pl.DataFrame:
+    """``call`` and a flag for each grade, of the calls that a cache would have answered under some assumptions.
+
+    Args:
+        calls: Columns ``READ`` and ``call``, of one day.
         before: Columns ``READ`` of the calls of the day before, whose answers a cache may still hold. They get no
             flags: each hit counts on its own day. The two days give the hits that one run over both would give; what
             was in the cache at the beginning of the day before is not known.
     """
-    line = timeline(calls, before)
+    days = (calls.select(*READ, "call"), before.select(READ))
+    parts = [_hits(timeline(*part)) for part in buckets(pl.col("prompt_fingerprint"), *days)]
+    return pl.concat(parts)
+
+
+def _hits(line: pl.DataFrame) -> pl.DataFrame:
     hits = {
         "low": outcomes(line, SHORT) == "hit",
         "expected": outcomes(line, USUAL) == "hit",
         "high": outcomes(line, LONG, sliding=True) != "miss",
     }
-    found = line.select("call", **{flag(LEVER, grade): hits[grade] for grade in GRADES}).drop_nulls("call")
-    return with_found(calls, found.lazy(), on=("call",)).with_columns(
-        pl.col(flag(LEVER, grade)).fill_null(False) & is_billed() for grade in GRADES
-    )
+    flags = [flag(LEVER, grade) for grade in GRADES]
+    found = line.select("call", **{flag(LEVER, grade): hits[grade] for grade in GRADES})
+    return found.filter(pl.col("call").is_not_null(), pl.any_horizontal(flags))
 
 
 def timeline(calls: pl.LazyFrame, before: pl.LazyFrame) -> pl.DataFrame:
@@ -76,12 +95,12 @@ def timeline(calls: pl.LazyFrame, before: pl.LazyFrame) -> pl.DataFrame:
     Returns:
         ``call`` (null for those of the day before), ``key`` (a number), ``start`` and ``end`` in microseconds.
     """
-    microseconds = pl.col("event_time").dt.epoch("us")
+    start = pl.col("event_time").dt.epoch("us")
     latency = (pl.col("latency_ms").clip(0, LONGEST_LATENCY // dt.timedelta(milliseconds=1)) * 1000).fill_null(
         UNKNOWN_LATENCY // _MICROSECOND
     )
-    changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in KEY)
-    return (
+    asked = (*KEY, pl.coalesce("model", "raw_model").alias("model"), input_tokens().alias("tokens"))
+    sent = (
         pl.concat([before.select(*READ, call=pl.lit(None, dtype=pl.get_index_type())), calls.select(*READ, "call")])
         .filter(
             pl.col("prompt_fingerprint").is_not_null(),
@@ -91,16 +110,13 @@ def timeline(calls: pl.LazyFrame, before: pl.LazyFrame) -> pl.DataFrame:
             ~pl.col("batch"),
             pl.col("request_count") == 1,
         )
-        .filter(pl.col("prompt_fingerprint").is_duplicated())
-        .with_columns(pl.coalesce("model", "raw_model").alias("model"))
-        .sort(*KEY, "event_time", "call", nulls_last=False)
-        .select(
-            "call",
-            key=changed.cum_sum().cast(pl.Int64),
-            start=microseconds - microseconds.min(),
-            end=microseconds - microseconds.min() + latency,
-        )
-        .collect()
+        .select("call", key=pl.struct(asked).hash(), start=start, end=start + latency)
+        .collect(engine="streaming")
+    )
+    return (
+        sent.filter(pl.col("key").is_duplicated())
+        .sort("key", "start", "call", nulls_last=False)
+        .with_columns(pl.col("key").rle_id().cast(pl.Int64), pl.col("start", "end") - pl.col("start").min())
     )
 
 

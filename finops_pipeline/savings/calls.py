@@ -3,7 +3,7 @@
 No lever's own rule belongs here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
@@ -22,7 +22,7 @@ COLUMNS = tuple(
     dict.fromkeys(
         (
             *WORKLOAD, *RATED, "user_id", "end_user", "tags", "stream", "tool_calls", "latency_ms", "trace_id",
-            "session_id", "prompt_fingerprint", "contracted_cost", "price_status",
+            "session_id", "prompt_fingerprint", "contracted_cost", "cost", "price_status",
         )
     )
 )  # fmt: skip
@@ -34,6 +34,10 @@ LABEL_IS_TRUE = ("true", "1", "yes")
 
 GRADES = ("low", "expected", "high")
 """Under the strictest, the usual and the most favourable assumptions; a lever flags its calls for each of them."""
+
+
+COMPARED_AT_ONCE = 500_000
+"""Calls that are compared with each other at a time, by a few columns, so that memory does not grow with the day."""
 
 
 def flag(lever: str, grade: str) -> str:
@@ -48,6 +52,31 @@ def with_found(calls: pl.LazyFrame, found: pl.LazyFrame, on: Sequence[str]) -> p
     """
     matched = calls.select(on).join(found, on=list(on), how="left", nulls_equal=True, maintain_order="left")
     return pl.concat([calls, matched.drop(on)], how="horizontal")
+
+
+def with_workload(calls: pl.LazyFrame) -> pl.LazyFrame:
+    """``calls`` with ``workload``, a number for ``WORKLOAD``: the same names have the same one within a process."""
+    return calls.with_columns(workload=pl.struct(WORKLOAD).hash())
+
+
+def buckets(key: pl.Expr, *frames: pl.LazyFrame) -> Iterator[tuple[pl.LazyFrame, ...]]:
+    """The frames in parts of about ``COMPARED_AT_ONCE`` rows in all; rows of one key are in one part."""
+    rows = sum(frame.select(pl.len()).collect().item() for frame in frames)
+    number = -(-rows // COMPARED_AT_ONCE)
+    if number <= 1:
+        yield frames
+    else:
+        yield from (tuple(frame.filter(key.hash() % number == part) for frame in frames) for part in range(number))
+
+
+def as_paid() -> pl.Expr:
+    """``contracted_cost``, or what was charged where that is less: nobody saves what nobody has paid.
+
+    A source that is charged as reported may charge less than our prices, with a subscription nothing at all. What it
+    charges beyond them is no saving either: the price book does not know what the same call costs there otherwise.
+    """
+    less = pl.col("cost") < pl.col("contracted_cost")
+    return pl.when(less).then("cost").otherwise("contracted_cost").alias("contracted_cost")
 
 
 def is_billed() -> pl.Expr:

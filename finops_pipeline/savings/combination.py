@@ -14,15 +14,14 @@ from finops_pipeline.savings.calls import GRADES, RATED, WORKLOAD, flag
 from finops_pipeline.savings.downgrade import downgraded
 from finops_pipeline.savings.pairs import PRICED_WITH
 from finops_pipeline.savings.repricing import repriced
-from finops_pipeline.schemas import COST, TOTAL
+from finops_pipeline.schemas import TOTAL
 from finops_pipeline.schemas.savings import LEVERS
-
-REPRICED_AT_ONCE = 200_000
-"""Calls that are repriced together, so that memory does not grow with the day."""
 
 FLAGS = tuple(flag(lever, grade) for lever in LEVERS for grade in GRADES)
 
-READ = tuple(dict.fromkeys(("call", "workload", *WORKLOAD, *RATED, "contracted_cost", *PRICED_WITH, *FLAGS)))
+READ = tuple(dict.fromkeys(("call", *WORKLOAD, *RATED, "contracted_cost", *PRICED_WITH, *FLAGS)))
+
+GRAIN = (*WORKLOAD, "target")
 
 _VARIANTS = ("smaller", "queued", "smaller_queued")
 """What a call would have been: on the smaller model, in a batch job, and both."""
@@ -34,37 +33,73 @@ def with_savings(calls: pl.LazyFrame, book: PriceBook) -> pl.LazyFrame:
     """``calls`` with what each lever would save of them, USD: ``saving_<lever>`` alone, ``incremental_<lever>``.
 
     ``saving`` is null where the price of what the call would have been is not known. A call that would cost more in a
-    batch job stays out of it and saves 0. The simple calls of a workload that together would cost more on the target
-    stay where they are in the combination.
+    batch job stays out of it and saves 0. Whether the simple calls of a workload go to the target at all is decided
+    for all of them, in :func:`settled`: ``unmoved_batching`` is what is left for batching if they do not.
 
     Args:
         calls: Columns ``READ``: those of calls, of their ``pairs.targets``, and ``FLAGS``.
         book: The price book that the calls were charged by.
     """
     judged = calls.select(READ).collect()
-    prices = [_prices(part.lazy(), book).collect() for part in judged.iter_slices(REPRICED_AT_ONCE)]
-    wide = pl.concat([pl.DataFrame(schema=dict.fromkeys(_VARIANTS, COST)), *prices])
+    prices = _prices(judged.lazy(), book)
     cost, smaller, queued, both = (pl.col(name).cast(TOTAL) for name in ("contracted_cost", *_VARIANTS))
     repeated, simple, deferrable = (pl.col(flag(lever, "expected")) for lever in LEVERS)
-    pays = (cost - smaller).filter(simple).sum().over("workload", "target") > 0
-    moved = simple & ~repeated & smaller.is_not_null() & pays
+    moved = simple & ~repeated & smaller.is_not_null()
     rest, rest_queued = (
         pl.when(moved).then(if_moved).otherwise(price) for price, if_moved in ((cost, smaller), (queued, both))
     )
-    return (
-        pl.concat([judged, wide], how="horizontal")
-        .lazy()
-        .with_columns(
-            saving_caching=cost,
-            saving_downgrade=cost - smaller,
-            saving_batching=_at_least_nothing(cost - queued),
-            incremental_caching=pl.when(repeated).then(cost).otherwise(_ZERO),
-            incremental_downgrade=pl.when(moved).then(cost - smaller).otherwise(_ZERO),
-            incremental_batching=pl.when(deferrable & ~repeated & (queued < cost))
-            .then(_at_least_nothing(rest - rest_queued).fill_null(_ZERO))
-            .otherwise(_ZERO),
-        )
+    left = deferrable & ~repeated & (queued < cost)
+    return pl.concat([judged.lazy(), prices], how="horizontal").with_columns(
+        saving_caching=cost,
+        saving_downgrade=cost - smaller,
+        saving_batching=_at_least_nothing(cost - queued),
+        incremental_caching=pl.when(repeated).then(cost).otherwise(_ZERO),
+        incremental_downgrade=pl.when(moved).then(cost - smaller).otherwise(_ZERO),
+        incremental_batching=pl.when(left)
+        .then(_at_least_nothing(rest - rest_queued).fill_null(_ZERO))
+        .otherwise(_ZERO),
+        unmoved_batching=pl.when(left).then(cost - queued).otherwise(_ZERO),
     )
+
+
+def sums_of(calls: pl.LazyFrame) -> pl.LazyFrame:
+    """The calls of :func:`with_savings`, summed by workload and target.
+
+    Of each lever, ``<name>_<lever>``: ``low``, ``expected``, ``high``, ``incremental``, USD; ``requests`` and ``cost``
+    of the calls that the expected saving is made with; ``changed``, calls that it changes under some assumptions.
+    """
+    return calls.group_by(GRAIN).agg(
+        pl.col("target_name").drop_nulls().first(),
+        *(total.alias(f"{name}_{lever}") for lever in LEVERS for name, total in _sums(lever).items()),
+        pl.col("unmoved_batching").sum().cast(TOTAL),
+    )
+
+
+def settled(sums: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows of :func:`sums_of` parts of the calls, as those of all: what would cost more on the target stays where it is."""
+    pays = pl.min_horizontal("expected_downgrade", "incremental_downgrade") > 0
+    return (
+        sums.group_by(GRAIN)
+        .agg(pl.col("target_name").drop_nulls().first(), pl.exclude(*GRAIN, "target_name").sum())
+        .with_columns(
+            incremental_downgrade=pl.when(pays).then("incremental_downgrade").otherwise(_ZERO),
+            incremental_batching=pl.when(pays).then("incremental_batching").otherwise("unmoved_batching"),
+        )
+        .drop("unmoved_batching")
+    )
+
+
+def _sums(lever: str) -> dict[str, pl.Expr]:
+    saving = pl.col(f"saving_{lever}")
+    changes = (saving != 0).fill_null(False)
+    expected = pl.col(flag(lever, "expected")) & changes
+    return {
+        **{grade: saving.filter(flag(lever, grade)).sum().cast(TOTAL) for grade in GRADES},
+        "incremental": pl.col(f"incremental_{lever}").sum().cast(TOTAL),
+        "requests": expected.sum().cast(pl.Int64),
+        "cost": pl.col("contracted_cost").filter(expected).sum().cast(TOTAL),
+        "changed": (changes & pl.any_horizontal(flag(lever, grade) for grade in GRADES)).sum().cast(pl.Int64),
+    }
 
 
 def _prices(calls: pl.LazyFrame, book: PriceBook) -> pl.LazyFrame:

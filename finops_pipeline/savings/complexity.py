@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from finops_pipeline.savings.calls import with_found
+from finops_pipeline.savings.calls import buckets, with_found
 
 ELIGIBLE_BELOW = 0.30
 """Score under which a call counts as simple."""
@@ -44,25 +44,38 @@ FEATURES: Mapping[str, Feature] = {
 }
 """Column of a feature → its weight. Tokens, calls, failed attempts, and a coefficient of variation."""
 
+_DIGITS = 12
+"""Decimals of a score: what is beyond may differ from run to run, and a call at the boundary must not."""
+
 _WHOLE = sum(feature.weight for feature in FEATURES.values())
 
 
-def with_features(calls: pl.LazyFrame) -> pl.LazyFrame:
-    """``calls`` (with ``call``, ``workload`` and the columns of ``savings.calls``) with the columns of ``FEATURES``.
+def with_features(calls: pl.LazyFrame, history: pl.LazyFrame) -> pl.LazyFrame:
+    """``calls`` (with ``call`` and the columns of ``savings.calls``) with the columns of ``FEATURES``.
 
     - ``output_visible``: output without reasoning; where the log does not tell them apart, all of it.
     - ``reasoning``, ``tool_calls``: null where the log does not say. ``fresh_input``: uncached input.
-    - ``retries``: failed calls of the same day before it in its trace; null for a call without a trace.
-    - ``output_cv``: standard deviation over mean of the output of the workload's calls with the same prompt, of which
-      there are ``LEAST_REPEATS`` at least; else null.
+    - ``retries``, ``output_cv``: those of :func:`history_of`, which has them; no retries are none, but for a call
+      without a trace: null.
     """
-    tried = with_found(calls, _retries(calls), on=("call",))
-    return with_found(tried, _variation(calls), on=("workload", "prompt_fingerprint")).with_columns(
+    return with_found(calls, history, on=("call",)).with_columns(
         output_visible=pl.col("output_tokens") - pl.col("reasoning_tokens").fill_null(0),
         reasoning=pl.col("reasoning_tokens"),
         fresh_input=pl.col("input_tokens"),
         retries=pl.when(pl.col("trace_id").is_not_null()).then(pl.col("retries").fill_null(0)),
     )
+
+
+def history_of(calls: pl.LazyFrame) -> pl.DataFrame:
+    """What the other calls of the day say of a call; those of which they say nothing have no row.
+
+    Returns:
+        ``call``. ``retries``: failed calls before it in its trace. ``output_cv``: standard deviation over mean of the
+        output of the workload's calls with the same prompt, of which there are ``LEAST_REPEATS`` at least.
+    """
+    varied = [_variation(part).collect() for (part,) in buckets(pl.col("prompt_fingerprint"), calls)]
+    retried = _retries(calls).collect(engine="streaming")
+    return pl.concat(varied).join(retried, on="call", how="full", coalesce=True)
 
 
 def with_score(calls: pl.LazyFrame) -> pl.LazyFrame:
@@ -76,9 +89,9 @@ def with_score(calls: pl.LazyFrame) -> pl.LazyFrame:
     return (
         calls.with_columns(_difficulty=pl.sum_horizontal(parts), _known=known)
         .with_columns(
-            score=pl.when(pl.col("_known") > 0).then(pl.col("_difficulty") / pl.col("_known")),
-            score_low=pl.col("_difficulty") / _WHOLE,
-            score_high=(pl.col("_difficulty") + (_WHOLE - pl.col("_known"))) / _WHOLE,
+            score=pl.when(pl.col("_known") > 0).then(pl.col("_difficulty") / pl.col("_known")).round(_DIGITS),
+            score_low=(pl.col("_difficulty") / _WHOLE).round(_DIGITS),
+            score_high=((pl.col("_difficulty") + (_WHOLE - pl.col("_known"))) / _WHOLE).round(_DIGITS),
             coverage=pl.col("_known") / _WHOLE,
         )
         .drop("_difficulty", "_known")
@@ -110,12 +123,22 @@ def _retries(calls: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _variation(calls: pl.LazyFrame) -> pl.LazyFrame:
-    """``output_cv`` of each workload and prompt that has one."""
-    output = pl.col("output_tokens").cast(pl.Float64)
+    """``call`` and ``output_cv``, for calls of prompts that have one; a failed call has that of its prompt."""
+    counted = pl.col("output").filter(pl.col("status") == "ok")
     return (
-        calls.filter(pl.col("prompt_fingerprint").is_not_null(), pl.col("status") == "ok", output.is_not_null())
-        .group_by("workload", "prompt_fingerprint")
-        .agg(_calls=pl.len(), _mean=output.mean(), _deviation=output.std())
+        calls.filter(pl.col("prompt_fingerprint").is_not_null())
+        .select(
+            "call",
+            "status",
+            prompt=pl.struct("workload", "prompt_fingerprint").hash(),
+            output=pl.col("output_tokens").cast(pl.Float64),
+        )
+        .filter(pl.col("prompt").is_duplicated())
+        .with_columns(
+            _calls=counted.count().over("prompt"),
+            _mean=counted.mean().over("prompt"),
+            _deviation=counted.std().over("prompt"),
+        )
         .filter(pl.col("_calls") >= LEAST_REPEATS, pl.col("_mean") > 0)
-        .select("workload", "prompt_fingerprint", output_cv=pl.col("_deviation") / pl.col("_mean"))
+        .select("call", output_cv=pl.col("_deviation") / pl.col("_mean"))
     )

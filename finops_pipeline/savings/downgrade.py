@@ -35,7 +35,7 @@ _CACHE_CLASSES = ("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_
 def with_downgrade(calls: pl.LazyFrame, book: PriceBook, pairs: Sequence[Pair] = PAIRS) -> pl.LazyFrame:
     """``calls`` with the columns of ``pairs.targets`` and a flag for each grade: whether the call may go to the target.
 
-    Vetoes: no pair, or none yet; more input than the target takes; audio or images that the target has no price for;
+    Vetoes: no pair, or none yet; more tokens, in and out, than fit into the target; audio or images that the target has no price for;
     ``RESERVED_TIERS``; rows that sum up several calls; calls labelled ``critical``; customised models.
 
     Args:
@@ -76,7 +76,9 @@ def downgraded(calls: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _is_vetoed() -> pl.Expr:
-    tokens = _times(input_tokens(), _thousandths("tokeniser_factor"))
+    tokens = _times(input_tokens(), _thousandths("tokeniser_factor")) + _times(
+        pl.col("output_tokens"), _thousandths("output_factor")
+    )
     lacking = (
         (pl.col(column) > 0).fill_null(False) & ~pl.col("modalities").list.contains(column) for column in MODALITIES
     )

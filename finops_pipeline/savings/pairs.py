@@ -39,6 +39,7 @@ class Pair:
         tokeniser_factor: Tokens that the target makes of the same text, the model's own being 1.
         output_factor: Output tokens that the target needs for the same task, the model's own being 1.
         provider: Who sells the target; None: whoever sells the model.
+        until: The day on which its maker shuts the target down, as announced; None: none is announced.
     """
 
     model: str
@@ -48,6 +49,7 @@ class Pair:
     tokeniser_factor: Decimal = ONE
     output_factor: Decimal = ONE
     provider: str | None = None
+    until: dt.date | None = None
 
 
 _OPENAI = "https://platform.openai.com/docs/models"
@@ -57,33 +59,42 @@ _NOVA = "https://docs.aws.amazon.com/nova/latest/userguide/what-is-nova.html"
 
 _SONNET_4_5, _SONNET_4_6, _HAIKU_4_5 = dt.date(2025, 9, 29), dt.date(2026, 2, 17), dt.date(2025, 10, 15)
 
+_MINI_4_LEAVES, _MINI_5_LEAVES = dt.date(2027, 1, 14), dt.date(2026, 12, 11)
+_SONNET_4_5_LEAVES, _FLASH_2_5_LEAVES = dt.date(2026, 11, 30), dt.date(2026, 12, 1)
+
 PAIRS = (
-    Pair("gpt-4o", "gpt-4o-mini", dt.date(2024, 7, 18), _OPENAI),
-    Pair("gpt-4-1", "gpt-4-1-mini", dt.date(2025, 4, 14), _OPENAI),
-    Pair("gpt-4-1-mini", "gpt-4-1-nano", dt.date(2025, 4, 14), _OPENAI),
-    Pair("gpt-5", "gpt-5-mini", dt.date(2025, 8, 7), _OPENAI),
-    Pair("gpt-5-1", "gpt-5-mini", dt.date(2025, 11, 13), _OPENAI),
-    Pair("gpt-5-2", "gpt-5-mini", dt.date(2025, 12, 11), _OPENAI),
-    Pair("gpt-5-mini", "gpt-5-nano", dt.date(2025, 8, 7), _OPENAI),
+    Pair("gpt-4o", "gpt-4o-mini", dt.date(2024, 7, 18), _OPENAI, until=_MINI_4_LEAVES),
+    Pair("gpt-4-1", "gpt-4-1-mini", dt.date(2025, 4, 14), _OPENAI, until=_MINI_4_LEAVES),
+    Pair("gpt-4-1-mini", "gpt-4-1-nano", dt.date(2025, 4, 14), _OPENAI, until=dt.date(2026, 10, 23)),
+    Pair("gpt-5", "gpt-5-mini", dt.date(2025, 8, 7), _OPENAI, until=_MINI_5_LEAVES),
+    Pair("gpt-5-1", "gpt-5-mini", dt.date(2025, 11, 13), _OPENAI, until=_MINI_5_LEAVES),
+    Pair("gpt-5-2", "gpt-5-mini", dt.date(2025, 12, 11), _OPENAI, until=_MINI_5_LEAVES),
+    Pair("gpt-5-mini", "gpt-5-nano", dt.date(2025, 8, 7), _OPENAI, until=_MINI_5_LEAVES),
     Pair("gpt-5-4", "gpt-5-4-mini", dt.date(2026, 3, 17), _OPENAI),
-    Pair("claude-opus-4", "claude-sonnet-4-5", _SONNET_4_5, _CLAUDE),
-    Pair("claude-opus-4-0", "claude-sonnet-4-5", _SONNET_4_5, _CLAUDE),
-    Pair("claude-opus-4-1", "claude-sonnet-4-5", _SONNET_4_5, _CLAUDE),
-    Pair("claude-opus-4-5", "claude-sonnet-4-5", _SONNET_4_5, _CLAUDE),
+    Pair("claude-opus-4", "claude-sonnet-4-5", _SONNET_4_5, _CLAUDE, until=_SONNET_4_5_LEAVES),
+    Pair("claude-opus-4-0", "claude-sonnet-4-5", _SONNET_4_5, _CLAUDE, until=_SONNET_4_5_LEAVES),
+    Pair("claude-opus-4-1", "claude-sonnet-4-5", _SONNET_4_5, _CLAUDE, until=_SONNET_4_5_LEAVES),
+    Pair("claude-opus-4-5", "claude-sonnet-4-5", _SONNET_4_5, _CLAUDE, until=_SONNET_4_5_LEAVES),
     Pair("claude-opus-4-6", "claude-sonnet-4-6", _SONNET_4_6, _CLAUDE),
     Pair("claude-3-7-sonnet", "claude-haiku-4-5", _HAIKU_4_5, _CLAUDE),
     Pair("claude-sonnet-4", "claude-haiku-4-5", _HAIKU_4_5, _CLAUDE),
     Pair("claude-sonnet-4-0", "claude-haiku-4-5", _HAIKU_4_5, _CLAUDE),
     Pair("claude-sonnet-4-5", "claude-haiku-4-5", _HAIKU_4_5, _CLAUDE),
     Pair("claude-sonnet-4-6", "claude-haiku-4-5", _HAIKU_4_5, _CLAUDE),
-    Pair("gemini-2-5-pro", "gemini-2-5-flash", dt.date(2025, 6, 17), _GEMINI),
+    Pair("gemini-2-5-pro", "gemini-2-5-flash", dt.date(2025, 6, 17), _GEMINI, until=_FLASH_2_5_LEAVES),
     Pair("gemini-2-5-flash", "gemini-2-5-flash-lite", dt.date(2025, 7, 22), _GEMINI),
     Pair("gemini-3-pro-preview", "gemini-3-flash-preview", dt.date(2025, 12, 17), _GEMINI),
     Pair("nova-premier", "nova-pro", dt.date(2025, 4, 30), _NOVA),
     Pair("nova-pro", "nova-lite", dt.date(2024, 12, 3), _NOVA),
     Pair("nova-lite", "nova-micro", dt.date(2024, 12, 3), _NOVA),
 )
-"""Pairs of one maker, whose models share a tokeniser. Newer generations wait for a page that says what they are for."""
+"""Pairs of one maker, whose models share a tokeniser. Newer generations wait for a page that says what they are for.
+The days on which targets leave are as of November 2026: https://developers.openai.com/api/docs/deprecations,
+https://platform.claude.com/docs/en/about-claude/model-deprecations, https://ai.google.dev/gemini-api/docs/deprecations.
+"""
+
+MAKERS = ("openai", "anthropic", "google")
+"""Sellers whose days these are: clouds that sell a maker's model set their own."""
 
 SOLD = ("provider", "raw_model")
 """What a model is sold as, in the log's own words."""
@@ -117,7 +128,8 @@ _SCHEMA = pl.Schema(
 def targets(
     sold: Iterable[tuple[str | None, str | None, dt.date]], book: PriceBook, pairs: Sequence[Pair] = PAIRS
 ) -> pl.DataFrame:
-    """What the price book has in place of each (provider, raw model, day); no row where no pair is for the model.
+    """What the price book has in place of each (provider, raw model, day); no row where no pair is for the model, or
+    its target is not sold any more.
 
     Returns:
         ``provider`` and ``raw_model`` as given; ``target`` (key in the book) and ``target_name`` (its family);
@@ -143,13 +155,16 @@ def _row(
     target = sold.get((owner, family(pair.target)))
     if target is None:
         return None
+    target_provider = pair.provider or provider or now.price_provider
+    if pair.until is not None and day >= pair.until and target_provider in MAKERS:
+        return None
     rule = cache_rule(target, day)
     return (
         provider,
         raw_model,
         target,
         pair.target,
-        pair.provider or provider or now.price_provider,
+        target_provider,
         now.scope,
         pair.provider is None,
         pair.since,

@@ -1,10 +1,18 @@
 """``budget_status``: where each budget stands at the end of a day; history is kept, and a backfill reproduces it."""
 
+from decimal import Decimal
+
 import polars as pl
 
 from finops_pipeline.schemas.contract import RATIO, TOTAL, Column, Table
 
 BUDGET_STATUSES = ("ok", "warning", "exceeded")
+
+WARNING_SHARE = Decimal("0.8")
+"""Share of the limit from which on a budget's status is ``warning``; who is told, and when, is the config's."""
+
+EXCEEDED_SHARE = Decimal(1)
+"""Share of the limit from which on it is ``exceeded``."""
 
 BUDGET_STATUS = Table(
     name="budget_status",

@@ -25,7 +25,9 @@ SAVINGS = Table(
         Column("model", pl.String, "Canonical model that was called"),
         Column("target", pl.String, "Canonical model (downgrade) or tier (batching) to use in its place"),
         Column("requests", pl.Int64, "Calls that the expected saving is made with", False),
-        Column("cost", TOTAL, "Contracted USD of these calls as they were", False),
+        Column(
+            "cost", TOTAL, "USD of these calls as they were: contracted, or what was charged where that is less", False
+        ),
         Column("saving_low", TOTAL, "USD, under the strictest assumptions; below zero it would cost more", False),
         Column("saving", TOTAL, "USD expected of this lever alone: price(as it was) - price(transformed)", False),
         Column("saving_high", TOTAL, "USD, under the most favourable assumptions", False),

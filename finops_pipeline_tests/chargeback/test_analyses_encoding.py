@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from finops_pipeline.chargeback.analyses import Action, BridgeStep, BudgetLine, SavingsFound
 from finops_pipeline.chargeback.completeness import Completeness
 from finops_pipeline.chargeback.encoding import content_digest, decode, encode
-from finops_pipeline.chargeback.statement import PreviousMonth, Statement, draft_statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement, draft_statement
 from finops_pipeline.config.model import Team
 from finops_pipeline.days import days_of
 from finops_pipeline.schemas import DAILY_COSTS

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from finops_pipeline.chargeback.analyses import BudgetLine
 from finops_pipeline.chargeback.completeness import Completeness
 from finops_pipeline.chargeback.statement import DRAFT, PreviousMonth, Statement, UnpricedCalls
 from finops_pipeline.config.model import Team
@@ -155,3 +156,13 @@ def test_an_empty_month_is_a_statement_of_zero_whose_shares_are_unknown(draft_of
     assert (draft.unallocated_share, draft.unpriced_share) == (None, None)
     assert draft.team_totals == draft.unpriced_calls == ()
     assert draft.days["cost"].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("cost", "status"), [("79.994", "ok"), ("79.996", "warning"), ("99.994", "warning"), ("99.996", "exceeded")]
+)
+def test_a_teams_budget_is_held_against_its_charge_in_cents(draft_of: DraftOf, cost: str, status: str) -> None:
+    """What the page shows as 80.00 of 100.00 is a warning, and 100.00 is exceeded, whatever was rounded away."""
+    budget = BudgetLine("a", (("team", "a"),), Decimal(100), Decimal(0), "ok")
+    [line] = draft_of({"team": "a", "cost": cost}, budgets=[budget]).budgets
+    assert (line.spent, line.status) == (Decimal(cost).quantize(Decimal("0.01")), status)

@@ -108,6 +108,12 @@ def test_who_would_get_no_mail_is_told(finops: Finops, config: Path) -> None:
 
 
 @pytest.mark.usefixtures("sources")
+def test_a_budget_of_a_team_that_nobody_knows_is_told(finops: Finops, config: Path) -> None:
+    config.write_text(config.read_text() + "budgets: [{name: a, scope: {team: serach}, limit: 1}]\n")
+    assert "Note: budget a is of team serach, which `teams` does not name" in finops("check").stdout
+
+
+@pytest.mark.usefixtures("sources")
 def test_mail_that_could_not_leave_is_an_error_today_and_not_at_the_months_end(
     finops: Finops, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,10 +17,15 @@ def cells(frame: pl.DataFrame) -> list[list[str]]:
     return list(csv.reader(io.StringIO(csv_text(frame))))
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@cmd", "\t=1", "\r=1"])
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@cmd", "\t=1", "\r=1", " =1", "\ttab", "＝1"])
 def test_a_formula_gets_an_apostrophe_in_every_column_of_text(name: str) -> None:
     frame = pl.DataFrame({"a": [name], "b": [name], "n": [-1], "amount": [Decimal("-1.50")]})
     assert cells(frame)[1] == [f"'{name}", f"'{name}", "-1", "-1.50"]
+
+
+def test_a_formula_behind_a_semicolon_gets_one_too() -> None:
+    """Where the comma is the decimal mark, a spreadsheet reads the semicolon as the end of a field."""
+    assert cells(pl.DataFrame({"a": ["x; =cmd|' /C calc'!A0;@y"]}))[1] == ["x;' =cmd|' /C calc'!A0;'@y"]
 
 
 def test_other_texts_and_absent_ones_stay_as_they_are() -> None:

@@ -216,3 +216,10 @@ def test_on_a_terminal_there_is_a_bar_and_no_lines(
     runner.progress = [Progress("usage/bedrock", "2026-10-01", "written", 1, 2)]
     assert "[1/2]" not in finops("run").stderr
     assert "[1/2]" in finops("run", "--log-level", "warning").stderr, "the log is shown in its place"
+
+
+@pytest.mark.usefixtures("config")
+def test_a_dry_run_of_one_source_has_nothing_to_show(finops: Finops) -> None:
+    done = finops("run", "--source", "bedrock", "--dry-run")
+    assert done.exit_code == 2
+    assert "leave --source or --dry-run out" in done.stderr

@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 from finops_pipeline.lake import Lake, Stamp
-from finops_pipeline.schemas import SAVINGS
+from finops_pipeline.schemas import DAILY_COSTS, SAVINGS
 
 Finops = Callable[..., Result]
 
@@ -87,7 +87,7 @@ def test_what_stands_below(finops: Finops) -> None:
     assert "1) Simple calls are simple." in result.stdout
     assert "2) Answers may be given twice." in result.stdout
     assert result.stderr == (
-        "Note: 1 action more would save something only under favourable assumptions, at most 7.00 USD: "
+        "Note: 1 more action would save something only under favourable assumptions, at most 7.00 USD: "
         "--format csv lists them.\n"
     )
 
@@ -96,7 +96,8 @@ def test_what_stands_below(finops: Finops) -> None:
 def test_of_one_team(finops: Finops) -> None:
     result = finops("savings", "--team", "search")
     assert [row[0] for row in cells(result)] == ["Team", "search"]
-    assert "saved 2.01 USD" in result.stdout
+    assert "2.01" in result.stdout
+    assert "All together" not in result.stdout  # it is one action
 
 
 @pytest.mark.usefixtures("lake")
@@ -144,9 +145,22 @@ def test_days_that_are_missing_are_named(lake: Lake, finops: Finops) -> None:
 
 @pytest.mark.usefixtures("lake")
 def test_a_team_that_would_save_nothing(finops: Finops) -> None:
-    result = finops("savings", "--team", "nobody")
-    assert (result.exit_code, result.stdout) == (0, "")
-    assert "nothing of nobody would have cost less in October 2026" in result.stderr
+    result = finops("savings", "--team", "legal")
+    assert "what would have cost less" not in result.stdout
+    assert "nothing of legal would have cost less in October 2026" in result.stderr
+
+
+def test_a_team_that_called_and_would_save_nothing_is_told_from_one_that_nobody_knows(
+    lake: Lake, finops: Finops
+) -> None:
+    calls = {column.name: 0 for column in DAILY_COSTS.columns if not column.nullable}
+    costs = pl.DataFrame([{**calls, "source": "s", "team": "research"}], schema=DAILY_COSTS.schema)
+    lake.write(DAILY_COSTS, costs, Stamp(1, "", ""), date=dt.date(2026, 10, 3))
+    known = finops("savings", "--team", "research")
+    assert known.stderr.startswith("Note: nothing of research would have cost less in October 2026")
+    unknown = finops("savings", "--team", "reserch")
+    assert (unknown.exit_code, unknown.stdout) == (0, "")
+    assert unknown.stderr == "Note: no call of October 2026 is charged to a team reserch. Did you mean research?\n"
 
 
 def test_names_from_logs_do_nothing(config: Path, finops: Finops) -> None:

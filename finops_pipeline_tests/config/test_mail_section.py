@@ -73,7 +73,8 @@ def test_what_makes_no_sense_is_refused_with_its_place(tmp_path: Path, section: 
     assert "hunter2" not in str(error.value)
 
 
-def test_a_host_with_a_password_in_it_is_not_repeated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["smtp://finops:hunter2@smtp.example.com", "finops:hunter2@smtp.example.com"])
+def test_a_host_with_a_password_in_it_is_not_repeated(tmp_path: Path, host: str) -> None:
     with pytest.raises(ConfigError, match="without scheme, user or port") as error:
-        mail_of(tmp_path, "{transport: smtp, host: 'smtp://finops:hunter2@smtp.example.com'}")
+        mail_of(tmp_path, f"{{transport: smtp, host: '{host}'}}")
     assert "hunter2" not in str(error.value)

@@ -1,5 +1,7 @@
 """Files that many change, none over another."""
 
+import errno
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,6 +51,18 @@ def test_files_can_be_read_where_the_guard_was_not_copied(files: VersionedFiles)
     found = files.read("a")
     assert found is not None
     assert found.content == b"first"
+
+
+def test_on_a_full_disk_nothing_half_written_is_left(files: VersionedFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*rest: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(LakeError, match="No space left"):
+            files.create("a", b"first")
+    assert files.read("a") is None
+    assert files.create("a", b"second") is not None
 
 
 def test_a_reader_never_sees_half_a_file(files: VersionedFiles) -> None:

@@ -15,6 +15,7 @@ from finops_pipeline.alerts import alerts_of
 from finops_pipeline.config.model import Config
 from finops_pipeline.lake import Lake
 from finops_pipeline.orchestration.code_location import build_definitions
+from finops_pipeline.orchestration.preview import preview
 from finops_pipeline.orchestration.run_report import RunReport
 from finops_pipeline.orchestration.session import Session
 from finops_pipeline.schemas import BUDGET_STATUS
@@ -97,6 +98,53 @@ def test_an_alert_whose_mail_failed_is_due_until_it_has_left(nights: Callable[..
     assert sorted(alert.recipient for alert in mended.alerts) == ["finance@example.com", "search@example.com"]
 
 
+def test_an_alert_whose_mail_failed_leaves_in_the_next_month_too(
+    ran: Ran, nights: Callable[..., RunReport], watched: Config
+) -> None:
+    """A dollar a day exceeds 10 on the 30th where the first three weeks are not there; the mail server is down then."""
+    outbox = watched.folder / "outbox"
+    outbox.write_text("a file where the folder should be")
+    assert not nights(21, 30).ok
+    outbox.unlink()
+    october = dt.datetime(2026, 10, 9, 2, tzinfo=dt.UTC)
+    report = ran("2026-10-06", "2026-10-08", config=watched, now=october)
+    assert sorted(alert.recipient for alert in report.alerts) == ["finance@example.com", "search@example.com"]
+    assert {"exceeded" in alert.subject or "100" in alert.subject for alert in report.alerts} == {True}
+    assert ran("2026-10-06", "2026-10-08", config=watched, now=october).alerts == []
+
+
+def test_a_dry_run_names_the_alerts_that_the_run_sends(
+    ran: Ran, nights: Callable[..., RunReport], watched: Config, tmp_path: Path
+) -> None:
+    outbox, september, october = watched.folder / "outbox", day_of("2026-09-30"), day_of("2026-10-01")
+    outbox.write_text("a file where the folder should be")
+    nights(21, 30)
+    outbox.unlink()
+    now = dt.datetime(2026, 10, 2, 2, tzinfo=dt.UTC)
+    for days in ([september, october], [october]):
+        planned = preview(watched, days, None, now=now, folder=tmp_path / "look").mails
+        assert [(mail.recipient, mail.state) for mail in planned] == [
+            ("search@example.com", "failed"),
+            ("finance@example.com", "failed"),
+        ]
+    sent = ran("2026-09-30", "2026-10-01", config=watched, now=now).alerts
+    assert [(mail.recipient, mail.subject) for mail in sent] == [(mail.recipient, mail.subject) for mail in planned]
+    assert sorted(file.stem for file in outbox.iterdir()) == sorted(mail.file.stem for mail in planned)
+
+
+def test_an_alert_that_failed_is_not_sent_to_who_is_no_recipient_any_more(
+    ran: Ran, nights: Callable[..., RunReport], watched: Config, changed: Callable[..., Config]
+) -> None:
+    outbox = watched.folder / "outbox"
+    outbox.write_text("a file where the folder should be")
+    assert not nights(21, 30).ok
+    outbox.unlink()
+    keys = watched.model_dump(by_alias=True)
+    later = changed(budgets=keys["budgets"], teams={"search": {"owner": "Search lead"}})
+    report = ran("2026-10-06", config=later, now=dt.datetime(2026, 10, 9, 2, tzinfo=dt.UTC))
+    assert [alert.recipient for alert in report.alerts] == ["finance@example.com"]
+
+
 def test_a_budget_over_its_limit_is_a_failing_check_that_blocks_nothing(
     nights: Callable[..., RunReport], watched: Config
 ) -> None:
@@ -117,6 +165,21 @@ def test_a_budget_over_its_limit_is_a_failing_check_that_blocks_nothing(
     assert result.success
     assert (check.passed, check.severity, check.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
     assert check.description == "exceeded: search at 110.0%"
+
+
+def test_a_budget_is_shown_in_whole_cents(watched: Config, mediation: FakeMediation) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = (
+            build_definitions(Session(watched))
+            .resolve_job_def("nightly")
+            .execute_in_process(instance=instance, partition_key="2026-09-01")
+        )
+    [made] = result.asset_materializations_for_node("budget_status")
+    shown = made.metadata["status"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    assert [dict(record.data) for record in shown.records] == [
+        {"budget": "search", "status": "ok", "spent": "1.00", "limit": "10.00", "scope": "team=search"}
+    ]
 
 
 def test_days_after_one_that_changed_are_brought_up_to_date(

@@ -15,9 +15,9 @@ from finops_pipeline.chargeback.revisions import load_statement
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import ConfigError, ConservationError, SourceError
 from finops_pipeline.lake import Lake
-from finops_pipeline.orchestration import assets, checks, day_steps, runner
+from finops_pipeline.orchestration import analysis_steps, assets, checks, day_steps, runner
 from finops_pipeline.orchestration.run_report import Progress
-from finops_pipeline.schemas import DAILY_COSTS, PRICE_BOOK, PRICED_USAGE, USAGE
+from finops_pipeline.schemas import CHARGEBACK, DAILY_COSTS, PRICE_BOOK, PRICED_USAGE, USAGE
 
 Ran = Callable[..., runner.RunReport]
 Changed = Callable[..., Config]
@@ -397,6 +397,29 @@ def test_an_interruption_ends_the_run(ran: Ran, lake: Lake, monkeypatch: pytest.
         ran("2026-09-01")
     assert lake.stamp(USAGE, source="a", date=day_of("2026-09-01")) is not None
     assert lake.stamp(PRICED_USAGE, date=day_of("2026-09-01")) is None
+
+
+def test_an_interruption_of_what_watches_leaves_the_tables(
+    ran: Ran, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*rest: object, **more: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(analysis_steps, "budget_status", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ran("2026-09-01", month="2026-09")
+    assert days_in(lake) == ["2026-09-01"]
+    assert lake.partitions(CHARGEBACK) == []
+
+
+def test_savings_that_fail_do_not_keep_the_statement_from_being_made(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*rest: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(analysis_steps, "savings_of_day", broken)
+    report = ran("2026-09-01", "2026-09-02", month="2026-09")
+    assert report.failures == ["savings, 2026-09-01 to 2026-09-02: unexpected ZeroDivisionError: division by zero"]
+    assert [(made.month, str(made.total)) for made in report.statements] == [("2026-09", "2.00")]
 
 
 def test_what_breaks_outside_the_partitions_is_a_failure_too(

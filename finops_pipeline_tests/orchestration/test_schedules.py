@@ -1,13 +1,15 @@
 """What the schedules ask for, by the time at which they are evaluated."""
 
 import datetime as dt
+import tempfile
+from collections.abc import Sequence
 
 import dagster as dg
 import pytest
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.orchestration.code_location import build_definitions
-from finops_pipeline.orchestration.partitions import RANGE_END, RANGE_START
+from finops_pipeline.orchestration.partitions import PARTITION, RANGE_END, RANGE_START
 from finops_pipeline.orchestration.schedules import month_end_schedule, nightly_schedule
 from finops_pipeline.orchestration.session import Session
 
@@ -17,11 +19,18 @@ def configured(**rest: object) -> Config:
     return Config.model_validate({"lake": "./lake", "start_date": "2026-09-15", "sources": [source], **rest})
 
 
-def evaluated(config: Config, name: str, at: str) -> dg.RunRequest | str | None:
-    """The run that the schedule asks for at that time in UTC, or why it asks for none."""
+def evaluated(
+    config: Config, name: str, at: str, runs: Sequence[dg.DagsterRunStatus] = ()
+) -> dg.RunRequest | str | None:
+    """The run that the schedule asks for at that time in UTC, or why it asks for none.
+
+    ``runs``: how earlier runs of September's end have ended.
+    """
     definitions = build_definitions(Session(config))
     instant = dt.datetime.fromisoformat(at).replace(tzinfo=dt.UTC)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
+        for status in runs:
+            instance.add_run(dg.DagsterRun("month_end", tags={PARTITION: "2026-09"}, status=status))
         context = dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=instant,
@@ -36,7 +45,7 @@ def test_the_times_are_those_of_the_config_in_utc() -> None:
     config = configured(schedule={"nightly": "03:30", "close_day": 5, "month_end": "07:15"})
     night, month = nightly_schedule(config), month_end_schedule(config)
     assert (night.job_name, night.cron_schedule) == ("nightly", "30 3 * * *")
-    assert (month.job_name, month.cron_schedule) == ("month_end", "15 7 5 * *")
+    assert (month.job_name, month.cron_schedule) == ("month_end", "15 7 5-31 * *")
     assert {night.execution_timezone, month.execution_timezone} == {"UTC"}
     assert {night.default_status, month.default_status} == {dg.DefaultScheduleStatus.RUNNING}
 
@@ -74,3 +83,22 @@ def test_no_statement_of_a_month_that_ended_before_the_start() -> None:
     assert evaluated(configured(), "month_end", "2026-09-03T06:00") == (
         "no month has ended since 2026-09-15, the config's start_date"
     )
+
+
+FAILED, MADE, RUNNING = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize(
+    ("runs", "asks"), [((), True), ([FAILED], True), ([FAILED, MADE], False), ([MADE], False), ([RUNNING], False)]
+)
+def test_after_close_day_a_month_is_tried_again_until_it_is_made(
+    runs: Sequence[dg.DagsterRunStatus], asks: bool
+) -> None:
+    """A mail server that was down on the day itself, or a daemon that was."""
+    outcome = evaluated(configured(), "month_end", "2026-10-04T06:00", runs)
+    assert isinstance(outcome, dg.RunRequest) == asks
+    assert asks or outcome == "the statement of 2026-09 is made and its mails have left"
+
+
+def test_on_close_day_itself_the_month_is_run_whatever_was_before() -> None:
+    assert isinstance(evaluated(configured(), "month_end", "2026-10-03T06:00", [MADE]), dg.RunRequest)

@@ -231,6 +231,15 @@ def test_a_run_that_came_to_nothing_is_not_repeated(
     assert ticked(config, instance, cursor)[0] == []
 
 
+def test_alerts_that_do_not_leave_are_not_carried_on(
+    mediation: FakeMediation, instance: dg.DagsterInstance, changed: Callable[..., Config]
+) -> None:
+    """A mail server that is down fails the night's alerts; those are due until they leave, and no sensor hurries."""
+    config = changed(budgets=[{"name": "search", "scope": {"team": "search"}, "limit": 1, "warn_at": [1]}])
+    (config.folder / "outbox").write_text("a file where the folder should be")
+    assert continued(config, instance, tags=range_tags("2026-10-02", "2026-10-04")) == []
+
+
 @pytest.mark.parametrize(
     ("tags", "days"),
     [

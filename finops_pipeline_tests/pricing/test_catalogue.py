@@ -134,6 +134,33 @@ def test_what_a_variant_does_not_name_costs_what_it_costs_without() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("model", "provider", "cost", "reason"),
+    [
+        ("gpt-4.1", "openai", None, "no_rate_for_meter"),  # OpenAI's table of batch prices has no cached input
+        ("gpt-5", "openai", Decimal("0.0625"), None),  # or it has
+        ("gemini-2.5-flash", "google", Decimal("0.03"), None),  # Google's says that the standard rate stays
+        ("claude-sonnet-4-5", "anthropic", Decimal("0.3"), None),
+    ],
+)
+def test_a_batch_cache_read_costs_what_the_provider_publishes(
+    model: str, provider: str, cost: Decimal | None, reason: str | None, rated: Any
+) -> None:
+    call = rated(raw_model=model, provider=provider, batch=True, cache_read_tokens=1_000_000)
+    assert (call["cost"], call["price_reason"]) == (cost, reason)
+
+
+def test_what_is_unpublished_is_inherited_at_no_tier_but_that_one() -> None:
+    base = ModelPrice(input_mtok=Decimal(2), cache_read_mtok=Decimal("0.5"), web_searches_kcount=Decimal(10))
+    variants = [variant("1"), variant("1.5", service_tier="flex")]
+    tiers = rows_of(base, provider="openai", variants=variants).filter(rate_origin="inherited")
+    assert tiers.select("tier", "meter").rows() == [
+        ("batch", "web_search"),
+        ("flex", "cache_read"),
+        ("flex", "web_search"),
+    ]
+
+
 def test_of_two_variants_for_a_tier_the_first_that_has_begun_holds() -> None:
     rows = tier_rows(CHEAP, variant("0.5", dt.date(2026, 10, 14)), variant("0.6"), variant("0.7"))
     assert [(start, end, price) for _, _, start, end, price, _ in rows] == [

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from finops_pipeline.chargeback.statement import Statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.reports.ledger import LEDGER_COLUMNS, cell_text, ledger_name, render_ledger
 
 StatementOf = Callable[..., Statement]

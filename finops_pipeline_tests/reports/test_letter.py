@@ -99,6 +99,12 @@ def test_a_subject_cannot_smuggle_a_header_in_as_an_encoded_word(arrived: Arrive
     assert mail.message["Subject"].startswith("= ?utf-8?q?a=0D=0A")
 
 
+def test_a_subject_keeps_the_marks_around_a_name_written_from_right_to_left(arrived: Arrive) -> None:
+    subject = f"AI usage of {numbers.name('צוות')} 2026-10: 12,980.02 USD"
+    assert numbers.LEFT_TO_RIGHT in subject
+    assert arrived(written(subject=subject)).message["Subject"] == subject
+
+
 def test_an_attachments_name_cannot_add_headers() -> None:
     with pytest.raises(ValueError, match="cannot be seen"):
         written(attachments={"a.csv\r\nBcc: b@example.com": b""})

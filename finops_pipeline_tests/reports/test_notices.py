@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from finops_pipeline.chargeback.statement import PreviousMonth, Statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement
 from finops_pipeline.reports import numbers
 from finops_pipeline.reports.notices import notices
 from finops_pipeline.schemas.priced_usage import PRICE_REASONS
@@ -162,11 +163,11 @@ def test_a_comparison_with_an_incomplete_month_says_so(
 @pytest.mark.parametrize(
     ("unreachable", "headline", "explanation"),
     [
-        ((("a", "no e-mail"),), "Nobody gets the page of 1 team", "(a: no e-mail)."),
+        ((("a", "no e-mail"),), "Nobody gets the page of 1 team", "(a: no e-mail). Set its e-mail"),
         (
             (("a", "no e-mail"), ("b", "not in the config"), ("total", "no e-mail")),
             "Nobody gets the pages of 3 teams",
-            "(a and “total”: no e-mail; b: not in the config).",
+            "(a and “total”: no e-mail; b: not in the config). Set the e-mail of each",
         ),
     ],
 )
@@ -176,7 +177,7 @@ def test_teams_whose_page_nobody_gets_are_named_with_the_reason(
     (notice,) = notices(statement_of(unreachable=unreachable))
     assert (notice.headline, notice.explanation) == (
         headline,
-        f"{explanation} Set the e-mail of each under teams in finops.yaml.",
+        f"{explanation} under teams in finops.yaml.",
     )
 
 

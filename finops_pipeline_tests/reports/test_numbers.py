@@ -119,6 +119,22 @@ def test_an_instant_is_shown_in_utc() -> None:
     assert numbers.instant(dt.datetime(2026, 11, 3, 0, 30, tzinfo=berlin)) == "2026-11-02 23:30 UTC"
 
 
+HEBREW, ARABIC = "צוות מחקר", "فريق 7 البحث"
+
+
+@pytest.mark.parametrize("text", [HEBREW, ARABIC, f"{HEBREW} x", "x" + HEBREW])
+def test_a_name_written_from_right_to_left_keeps_the_amounts_beside_it_in_place(text: str) -> None:
+    mark = numbers.LEFT_TO_RIGHT
+    assert numbers.name(text) == f"{mark}{text}{mark}"
+    assert numbers.width(numbers.name(text)) == len(text)
+    assert numbers.sentence(f"Cache {ARABIC} for 3") == f"Cache {mark}{ARABIC}{mark} for 3"
+
+
+def test_a_mark_that_stands_in_a_log_is_shown() -> None:
+    assert numbers.name(f"a{numbers.LEFT_TO_RIGHT}b") == "a�b"
+    assert numbers.LEFT_TO_RIGHT not in numbers.name("検索 Größe")
+
+
 def test_width_counts_columns_not_characters() -> None:
     assert [numbers.width(text) for text in ("abc", "検索", "e\u0301")] == [3, 4, 1]
 

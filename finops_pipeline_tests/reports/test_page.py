@@ -10,7 +10,7 @@ from jinja2 import UndefinedError
 
 from finops_pipeline.chargeback.analyses import BudgetLine, SavingsFound
 from finops_pipeline.chargeback.encoding import content_digest
-from finops_pipeline.chargeback.statement import Statement
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement
 from finops_pipeline.config.model import Team
 from finops_pipeline.days import days_of
 from finops_pipeline.reports import numbers, templating
@@ -78,8 +78,8 @@ def test_budgets_stand_beside_the_charge_with_the_word_where_it_is_too_much(
     assert (shown["Support"], shown["Search"], shown["Platform"]) == ("61.0 %", "121.3 % exceeded", "≥ 86.3 % warning")
     assert (shown["Growth"], shown["Total"]) == ("no budget", "")
     assert [plain(row[-1]).strip() for row in others[1:]] == ["82.8 % warning", "80.0 % warning"]
-    # the teams' own budgets alone: (36574.93 + 12126.74 + 6903.87) / 78000
-    assert "Against budgets 71.3 % Search over by 2,126.74" in page.flat.replace(numbers.NO_BREAK, " ")
+    # the teams' own budgets alone: (36574.93 + 12126.74 + 6903.87) / 78000; calls of one have no price
+    assert "Against budgets ≥ 71.3 % Search over by 2,126.74" in page.flat.replace(numbers.NO_BREAK, " ")
 
 
 def test_without_budgets_there_is_no_column_for_them(statement_of: StatementOf, html_of: HtmlOf) -> None:
@@ -110,6 +110,27 @@ def test_the_bridge_is_drawn_for_both_widths_and_a_cut_axis_says_so(october: Sta
     assert "the axis starts at 62,000" in html_of(page).flat
     assert page.count('class="chart wide"') == page.count('class="chart narrow"') == 2
     assert "Caching: how much of the input is read from a cache" in html_of(page).flat
+
+
+def test_of_many_budgets_the_ten_most_used_are_listed(statement_of: StatementOf, html_of: HtmlOf) -> None:
+    budgets = tuple(
+        BudgetLine(f"p{n:02}", (("project", f"p{n:02}"),), Decimal(100), Decimal(n), "warning" if n >= 80 else "ok")
+        for n in range(60, 90)
+    )
+    page = html_of(render_page(statement_of([{"team": "a", "cost": Decimal(1)}], budgets=budgets)))
+    (listed,) = [table for table in page.tables if table[0][0] == "Budget"]
+    assert [row[0].split("project")[0] for row in listed[1:-1]] == [f"p{n}" for n in range(89, 79, -1)]
+    assert listed[-1] == ["other (20): none exceeded"]
+
+
+def test_a_month_without_any_price_is_compared_with_none(
+    statement_of: StatementOf, unpriced: Unpriced, html_of: HtmlOf
+) -> None:
+    before = PreviousMonth("2026-09", Decimal(100), {"a": Decimal(100)}, incomplete=False)
+    page = html_of(render_page(statement_of([unpriced("a", "x", "unresolved_model", 2, 5)], previous=before)))
+    assert "Against September – it was 100.00" in plain(page.flat)
+    assert "2 calls by a. The cost is unknown: no call has a price." in page.flat
+    assert "less than" not in page.flat
 
 
 def test_without_a_bridge_nothing_is_said_of_why(statement_of: StatementOf) -> None:
@@ -171,7 +192,8 @@ def test_how_far_it_can_be_trusted_stands_at_its_end(october: Statement, html_of
     text = plain(html_of(render_page(october)).flat)
     # of 1,024,226,184 tokens: 8,990,000 unpriced (31 days x 290,000), 12,000,000 estimated
     assert "Measured 97.9 % · estimated 1.2 % · unpriced 0.9 % of tokens · unallocated 1.0 % of the charge" in text
-    assert "2,412,088 lines read: 2,401,377 calls, 9,920 duplicates, 512 not usage, 279 quarantined" in text
+    assert "2,412,088 lines read: 2,401,377 calls, 9,920 duplicates, 512 without a call, " in text
+    assert "279 unreadable (quarantined) Not reconciled with the providers’ invoices" in text
     assert "Price book 3f2a9c0d1e5b7788" in text
     assert "finops breakdown --from 2026-10-01 --to 2026-10-31 --by team,model" in text
 
@@ -231,7 +253,7 @@ def test_an_empty_month_is_a_page_of_zero_and_why(statement_of: StatementOf, htm
     page = html_of(render_page(statement_of(lacks={"missing_days": days_of("2026-10")}, outcomes={}, lines_read=0)))
     assert "Nothing is charged: no day of October 2026 has been run successfully yet." in page.text
     assert page.tables[0][-1][:3] == ["Total", "", "0.00"]
-    assert "No day has a charge." in page.text
+    assert "No day has a charge above zero." in page.text
 
 
 def test_the_page_needs_nothing_from_anywhere_and_runs_nothing(october: Statement, html_of: HtmlOf) -> None:

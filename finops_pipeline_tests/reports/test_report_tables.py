@@ -11,6 +11,7 @@ from finops_pipeline.reports.tables import (
     LONGEST_TABLE,
     action_rows,
     assumptions,
+    budget_rows,
     budgeted,
     charge_rows,
     other_budgets,
@@ -76,6 +77,24 @@ def test_a_budget_that_no_row_shows_is_listed_apart(statement_of: StatementOf) -
     statement = statement_of([{"team": "a", "cost": Decimal(1)}], budgets=budgets)
     assert charge_rows(statement)[0].budget is own
     assert other_budgets(statement) == (second, part, idle, whole)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "shown", "other"),
+    [
+        (["ok"] * 11, 11, ""),
+        (["ok"] * 12, 10, "other (2): none exceeded"),
+        (["exceeded"] * 12 + ["warning"] * 3, 10, "other (5): 2 exceeded, 3 warning"),
+    ],
+)
+def test_of_many_budgets_the_most_used_stand_and_the_others_are_counted(
+    statuses: list[str], shown: int, other: str
+) -> None:
+    lines = [budget(str(n), str(200 - n), status) for n, status in enumerate(statuses)]
+    rows = budget_rows(lines[::-1])
+    assert list(rows.shown) == lines[:shown]
+    assert list(rows.others) == lines[shown:]
+    assert not other or rows.other == other
 
 
 def test_equal_budgets_are_not_taken_for_each_other(statement_of: StatementOf) -> None:

@@ -16,7 +16,8 @@ import pytest
 from openpyxl import load_workbook
 
 from finops_pipeline.chargeback.analyses import SavingsFound
-from finops_pipeline.chargeback.statement import PreviousMonth, Statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement
 from finops_pipeline.reports import numbers
 from finops_pipeline.reports.bundle import render_bundle
 from finops_pipeline.reports.ledger import ledger_name, render_ledger

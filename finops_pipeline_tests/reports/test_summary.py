@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from finops_pipeline.chargeback.analyses import BridgeStep, BudgetLine
-from finops_pipeline.chargeback.statement import PreviousMonth, Statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement
 from finops_pipeline.days import days_of
 from finops_pipeline.reports import numbers
 from finops_pipeline.reports.summary import mail_summary, month_summary, team_summary
@@ -73,8 +74,14 @@ def test_an_empty_month_says_why(
 
 def test_who_owes_an_unknown_amount_is_not_said_to_pay_the_most(statement_of: StatementOf, unpriced: Unpriced) -> None:
     one, two = (unpriced(team, "x", "unresolved_model") for team in "ab")
-    assert month_summary(statement_of([one])) == "1 call by a."
-    assert month_summary(statement_of([one, two])) == "2 calls by 2 teams."
+    assert month_summary(statement_of([one])) == "1 call by a. The cost is unknown: no call has a price."
+    assert month_summary(statement_of([one, two])) == "2 calls by 2 teams. The cost is unknown: no call has a price."
+
+
+def test_an_unknown_amount_is_no_less_than_the_month_before(statement_of: StatementOf, unpriced: Unpriced) -> None:
+    statement = statement_of([unpriced("a", "x", "unresolved_model", tokens=5)], previous=september("100", a="100"))
+    assert mail_summary(statement) == "1 call by a. The cost is unknown: no call has a price."
+    assert team_summary(part_of(statement, "a")) == "1 call. The cost is unknown: no call has a price."
 
 
 def steps(**amounts: str) -> tuple[BridgeStep, ...]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from finops_pipeline.chargeback.statement import Statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement
 from finops_pipeline.reports import numbers
 from finops_pipeline.reports.team_mail import compose_team
 
@@ -80,6 +81,16 @@ def test_what_the_teams_calls_lack_is_said(
     for flat in (mail.flat_text, plain(mail.html.flat)):
         assert "100.0 % of tokens have no price (5 tokens in 2 calls). Not in the price book: x." in flat
         assert "0.00" not in flat
+
+
+def test_an_unknown_amount_is_compared_with_nothing(
+    statement_of: StatementOf, unpriced: Callable[..., dict[str, Any]], sent: Callable[..., Any]
+) -> None:
+    before = PreviousMonth("2026-09", Decimal(100), {"a": Decimal(100)}, incomplete=False)
+    mail = sent(part_of(statement_of([unpriced("a", "x", "unresolved_model", 2, 5)], previous=before), "a"))
+    for text in (mail.flat_text, mail.html.flat):
+        assert "Against September – September: 100.00" in text
+        assert "100.0 %)" not in text
 
 
 def test_a_revision_says_what_the_team_was_charged_before(statement_of: StatementOf, sent: Callable[..., Any]) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -5,8 +6,10 @@ from typing import Any
 import pytest
 
 from finops_pipeline.chargeback.analyses import BudgetLine
-from finops_pipeline.chargeback.statement import Statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.reports import numbers
+from finops_pipeline.reports.ledger import ledger_name, render_ledger
 from finops_pipeline.reports.team_page import render_team_page
 
 StatementOf = Callable[..., Statement]
@@ -58,7 +61,7 @@ def test_its_own_unpriced_calls_are_told_without_naming_the_team(october: Statem
 def test_a_team_that_was_only_there_last_month_has_a_page(october: Statement, html_of: HtmlOf) -> None:
     text = html_of(render_team_page(part_of(october, "Labs"))).flat
     assert "No calls in October 2026; September came to 6,888.10." in text
-    assert "No day has a charge." in text
+    assert "No day has a charge above zero." in text
 
 
 def test_a_team_that_has_nothing_but_a_budget_has_a_page(statement_of: StatementOf, html_of: HtmlOf) -> None:
@@ -75,8 +78,26 @@ def test_calls_that_all_lack_a_price_are_a_dash(
     statement = statement_of([unpriced("dark", "x", "unresolved_model", 3, 5), {"team": "a", "cost": Decimal(1)}])
     text = html_of(render_team_page(part_of(statement, "dark"))).flat
     assert "Charged – no price" in text
-    assert "3 calls, no price for any of them: what they cost is unknown." in text
+    assert "3 calls. The cost is unknown: no call has a price." in text
     assert "0.00" not in text
+
+
+def test_of_a_budget_of_calls_without_a_price_it_says_at_least(october: Statement, html_of: HtmlOf) -> None:
+    text = plain(html_of(render_team_page(part_of(october, "Platform"))).flat)
+    assert "Against budget ≥ 86.3 % warning: 1,096.13 left" in text
+    assert "at least 86.3 % of the budget of 8,000.00 is used" in text
+
+
+def test_its_ledger_is_named_with_the_digest_of_its_bytes(october: Statement, html_of: HtmlOf) -> None:
+    part = part_of(october, "Docs")
+    digest = hashlib.sha256(render_ledger(part)).hexdigest()
+    assert f"Ledger: {ledger_name(part)}, SHA-256 {digest}" in html_of(render_team_page(part)).flat
+
+
+def test_one_action_alone_overlaps_with_none(october: Statement, html_of: HtmlOf) -> None:
+    for team, told in (("Docs", False), ("Support", True)):
+        text = html_of(render_team_page(part_of(october, team))).flat
+        assert ("Actions overlap" in text, "Evidence “" in text) == (told, True)
 
 
 def test_the_same_part_gives_the_same_bytes(october: Statement) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from finops_pipeline.chargeback.analyses import BudgetLine
-from finops_pipeline.chargeback.statement import Statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.days import days_of
 from finops_pipeline.reports import wording
 
@@ -56,7 +57,8 @@ def test_outcomes_stand_in_their_order_without_those_that_did_not_occur(statemen
     statement = statement_of(
         lines_read=2_412_088, outcomes={"quarantined": 279, "usage": 2_411_000, "duplicate": 1, "merged": 0}
     )
-    assert wording.outcomes(statement) == "2,412,088 lines read: 2,411,000 calls, 1 duplicate, 279 quarantined"
+    told = "2,412,088 lines read: 2,411,000 calls, 1 duplicate, 279 unreadable (quarantined)"
+    assert wording.outcomes(statement) == told
 
 
 def test_coverage_counts_days_and_sources(statement_of: StatementOf) -> None:
@@ -145,6 +147,7 @@ def test_a_scope_is_told_in_words() -> None:
         (None, "finops savings --month 2026-10"),
         ("search", "finops savings --month 2026-10 --team search"),
         ("$(rm -rf ~); x", "finops savings --month 2026-10 --team '$(rm -rf ~); x'"),
+        ("צוות 7", "finops savings --month 2026-10 --team 'צוות 7'"),
         ("a\nb", "finops savings --month 2026-10"),
         ("x" * 81, "finops savings --month 2026-10"),
     ],

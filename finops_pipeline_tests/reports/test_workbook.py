@@ -11,7 +11,8 @@ import pytest
 from openpyxl import load_workbook
 
 from finops_pipeline.chargeback.analyses import Action, BridgeStep, BudgetLine, SavingsFound
-from finops_pipeline.chargeback.statement import PreviousMonth, Statement, part_of
+from finops_pipeline.chargeback.parts import part_of
+from finops_pipeline.chargeback.statement import PreviousMonth, Statement
 from finops_pipeline.reports import sheets
 from finops_pipeline.reports.ledger import LEDGER_COLUMNS, render_ledger
 from finops_pipeline.reports.workbook import render_workbook, workbook_name
@@ -264,6 +265,11 @@ def test_whatever_a_name_holds_is_text_in_a_file_that_can_be_read(statement_of: 
     content = render_workbook(statement_of([{"team": name, "project": name, "cost": Decimal(1)}]))
     shown = table(content, "Lines")[0]["project"]
     assert shown.rstrip() == name.replace("\x00", "�").replace("\x1b", "�")[:32_767]
+
+
+def test_a_name_written_from_right_to_left_stands_as_it_is(statement_of: StatementOf) -> None:
+    content = render_workbook(statement_of([{"team": "צוות", "cost": Decimal(1)}]))
+    assert table(content, "Teams")[0]["Team"] == "צוות"
 
 
 def test_a_month_of_hostile_names_can_be_read(hostile: Statement) -> None:

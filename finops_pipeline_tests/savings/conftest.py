@@ -9,8 +9,7 @@ from priced_calls import CONTENT, book_of, price_rows, priced
 
 from finops_pipeline.pricing.book import PriceBook
 from finops_pipeline.pricing.catalogue import catalogue
-from finops_pipeline.savings.analysis import with_workload
-from finops_pipeline.savings.calls import COLUMNS
+from finops_pipeline.savings.calls import COLUMNS, with_workload
 from finops_pipeline.schemas import USAGE
 
 Day = Callable[..., pl.LazyFrame]
@@ -34,7 +33,7 @@ def day_of(case_book: PriceBook) -> Day:
     def make(*calls: dict[str, Any], book: PriceBook | None = None) -> pl.LazyFrame:
         extra = sorted({name for call in calls for name in call} - set(USAGE.names))
         usage = [{name: value for name, value in call.items() if name not in extra} for call in calls]
-        day = with_workload(priced(usage, book or case_book).select(COLUMNS))
+        day = with_workload(priced(usage, book or case_book).select(COLUMNS).with_row_index("call"))
         beside = pl.LazyFrame({name: [call.get(name) for call in calls] for name in extra})
         return pl.concat([day, beside], how="horizontal") if extra else day
 

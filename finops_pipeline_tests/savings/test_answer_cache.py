@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from priced_calls import MIDNIGHT, at, case
 
-from finops_pipeline.savings.caching import READ, USUAL, outcomes, timeline, with_caching
+from finops_pipeline.savings.caching import READ, USUAL, hits_of, outcomes, timeline, with_caching
 from finops_pipeline.schemas import PRICED_USAGE
 
 CALL_SCHEMA = {**{name: PRICED_USAGE.schema[name] for name in READ}, "call": pl.get_index_type()}
@@ -125,6 +125,8 @@ def test_cut_at_midnight_the_hits_are_those_of_one_run(
         {"project": "p"},
         {"application": "p"},
         {"model": "m2"},
+        {"input_tokens": 7},
+        {"cache_read_tokens": 7},
         {"gateway_cache_hit": True},
         {"batch": True},
         {"request_count": 2},
@@ -134,7 +136,15 @@ def test_cut_at_midnight_the_hits_are_those_of_one_run(
 def test_what_never_shares_an_answer(other: dict[str, Any]) -> None:
     twins = [{**other, "event_time": at(0)}, {"event_time": at(1)}, {**other, "event_time": at(2)}]
     found = verdicts(frame(*twins), USUAL)
-    shares = {"prompt_fingerprint": "other", "team": "b", "project": "p", "application": "p", "model": "m2"}
+    shares = {
+        "prompt_fingerprint": "other",
+        "team": "b",
+        "project": "p",
+        "application": "p",
+        "model": "m2",
+        "input_tokens": 7,
+        "cache_read_tokens": 7,
+    }
     alike = any(shares.get(name) == value for name, value in other.items())
     assert found == ["miss", "miss", "hit" if alike else "miss"]
 
@@ -163,7 +173,7 @@ def test_flags_by_grade(day_of: Any) -> None:
     call = {"input_tokens": 1000, "prompt_fingerprint": "x", "latency_ms": 10_000}
     minutes = (0, 0.1, 3, 30, 200)
     day = day_of(*({**call, "event_time": at(60 * minute)} for minute in minutes))
-    found = with_caching(day, NOBODY).select("^caching_.*$").collect().to_dict(as_series=False)
+    found = with_caching(day, hits_of(day, NOBODY).lazy()).select("^caching_.*$").collect().to_dict(as_series=False)
     assert found == {
         "caching_low": [False, False, True, False, False],
         "caching_expected": [False, False, True, True, False],
@@ -174,14 +184,17 @@ def test_flags_by_grade(day_of: Any) -> None:
 def test_a_hit_without_a_price_is_no_saving(day_of: Any) -> None:
     call = {"raw_model": "nonsense", "input_tokens": 1000, "prompt_fingerprint": "x", "latency_ms": 1}
     day = day_of({**call, "event_time": at(0)}, {**call, "event_time": at(9)})
-    assert with_caching(day, NOBODY).select("caching_high").collect()["caching_high"].to_list() == [False, False]
+    assert with_caching(day, hits_of(day, NOBODY).lazy()).select("caching_high").collect()[
+        "caching_high"
+    ].to_list() == [False, False]
 
 
 def test_an_answer_of_yesterday_is_a_hit_of_today_only(day_of: Any) -> None:
     call = {"input_tokens": 1000, "prompt_fingerprint": "x", "latency_ms": 0}
     late, early = MIDNIGHT - dt.timedelta(minutes=1), MIDNIGHT + dt.timedelta(minutes=1)
     before = day_of({**call, "event_time": late - dt.timedelta(minutes=2)}, {**call, "event_time": late})
-    found = with_caching(day_of({**call, "event_time": early}), before).collect()
+    day = day_of({**call, "event_time": early})
+    found = with_caching(day, hits_of(day, before).lazy()).collect()
     assert found["caching_low"].to_list() == [True]
 
 

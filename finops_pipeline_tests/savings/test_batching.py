@@ -8,15 +8,16 @@ import polars as pl
 import pytest
 from priced_calls import MIDNIGHT, at, book_of, case, price_rows
 
-from finops_pipeline.savings.batching import batched, regular_bursts, with_batching
+from finops_pipeline.savings.batching import batched, regular_bursts, signs_of, with_batching
 from finops_pipeline.savings.calls import WORKLOAD
 from finops_pipeline.savings.repricing import repriced
+from finops_pipeline.schemas import PRICED_USAGE
 
-NEVER = pl.LazyFrame(schema={**dict.fromkeys(WORKLOAD, pl.String), "event_time": pl.Datetime("us", "UTC")})
+NEVER = PRICED_USAGE.empty().lazy()
 
 
 def judged(day: pl.LazyFrame, activity: pl.LazyFrame = NEVER) -> pl.DataFrame:
-    return with_batching(day, activity).collect()
+    return with_batching(day, signs_of(day, activity)).collect()
 
 
 def in_a_batch(day: pl.LazyFrame, book: Any) -> list[Decimal | None]:
@@ -73,6 +74,14 @@ def test_no_batch_price_is_no_saving(day_of: Any, catalogue_book: Any) -> None:
     assert in_a_batch(day_of(*calls, book=catalogue_book), catalogue_book) == [Decimal("0.000625"), None, None]
 
 
+def test_a_cache_read_without_a_published_batch_price_is_fresh_input(day_of: Any, catalogue_book: Any) -> None:
+    # gpt-4.1: 2 USD a million tokens, 0.50 from its cache, 1 in a batch job, which has no price of its own for these
+    call = {"raw_model": "gpt-4.1", "input_tokens": 1000, "cache_read_tokens": 3000}
+    day = day_of(call, book=catalogue_book)
+    assert day.collect()["contracted_cost"].to_list() == [Decimal("0.0035")]
+    assert in_a_batch(day, catalogue_book) == [Decimal("0.004")]
+
+
 @pytest.mark.parametrize(
     "veto",
     [
@@ -86,6 +95,7 @@ def test_no_batch_price_is_no_saving(day_of: Any, catalogue_book: Any) -> None:
         {"gateway_cache_hit": True},
         {"raw_model": "nonsense"},
         {"input_tokens": 0},
+        {"request_count": 2},
     ],
 )
 def test_vetoes(veto: dict[str, Any], day_of: Any) -> None:
@@ -113,15 +123,16 @@ def test_more_than_two_users_are_people(who: str, day_of: Any) -> None:
 # -- regular bursts --------------------------------------------------------------------------------------------------
 
 JOB = dict(zip(WORKLOAD, ("search", "nightly-eval", None, "OpenAI API", "gpt-4o"), strict=True))
-WORKLOADS = pl.LazyFrame([{"workload": 7, **JOB}], schema={"workload": pl.UInt32, **dict.fromkeys(WORKLOAD, pl.String)})
+SENT = {"batch": False, "stream": False, "request_count": 1, "end_user": None, "service_tier": None}
+WORKLOADS = pl.LazyFrame([{"workload": 7, **JOB}], schema={"workload": pl.UInt64, **dict.fromkeys(WORKLOAD, pl.String)})
 
 
 def activity(*starts: dt.datetime, calls: int = 20, every: float = 5, **other: Any) -> pl.LazyFrame:
     """A job's calls from each start on."""
     times = [start + dt.timedelta(seconds=every * n) for start in starts for n in range(calls)]
     return pl.LazyFrame(
-        {**{name: [value] * len(times) for name, value in {**JOB, **other}.items()}, "event_time": times},
-        schema=NEVER.collect_schema(),
+        {**{name: [value] * len(times) for name, value in {**JOB, **SENT, **other}.items()}, "event_time": times},
+        schema_overrides={name: PRICED_USAGE.schema[name] for name in (*JOB, *SENT, "event_time")},
     )
 
 
@@ -153,6 +164,12 @@ def test_a_job_of_each_night_is_regular() -> None:
         (activity(*(MIDNIGHT + dt.timedelta(minutes=17 * n) for n in range(60))), 0),
         (activity(*nights(10), project="other"), 0),  # another workload's
         (activity(*nights(10), application="x"), 0),
+        # not of a job that could be queued: the project's own batch jobs, its chat, buckets of a usage report
+        (activity(*nights(10), batch=True), 0),
+        (activity(*nights(10), service_tier="batch"), 0),
+        (activity(*nights(10), stream=True), 0),
+        (activity(*nights(10), end_user="customer 7"), 0),
+        (activity(*nights(10), request_count=40), 0),
     ],
 )
 def test_what_counts_as_regular(calls: pl.LazyFrame, regular: int) -> None:

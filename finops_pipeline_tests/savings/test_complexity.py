@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from priced_calls import at, case
 
-from finops_pipeline.savings.complexity import FEATURES, is_simple, with_features, with_score
+from finops_pipeline.savings.complexity import FEATURES, is_simple, history_of, with_features, with_score
 
 
 def scored(*rows: dict[str, float | None]) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def test_bounds_hold_and_the_score_grows_with_each_known_feature(
 
 
 def features(day: pl.LazyFrame) -> dict[str, list[Any]]:
-    return with_features(day).select(*FEATURES).collect().to_dict(as_series=False)
+    return with_features(day, history_of(day).lazy()).select(*FEATURES).collect().to_dict(as_series=False)
 
 
 def test_what_of_a_call_the_features_are(day_of: Any) -> None:

@@ -106,6 +106,7 @@ def test_the_grades_take_what_is_not_known_for_hard_or_easy(
         {"input_audio_tokens": 1},
         {"output_image_tokens": 1, "output_tokens": 2},
         {"input_tokens": 100_001, "cache_read_tokens": 28_000},
+        {"input_tokens": 127_900, "output_tokens": 101},
         {"event_time": dt.datetime(2024, 7, 17, 23, 59, tzinfo=dt.UTC)},
     ],
 )
@@ -165,6 +166,23 @@ def test_whoever_sells_the_call_sells_the_target(provider: str | None, day_of: A
     call = {"provider": provider, "raw_model": "gpt-4o", "output_tokens": 1000, **score(0.0)}
     (row,) = moved(day_of(call, book=catalogue_book), catalogue_book).to_dicts()
     assert (row["contracted_cost"], row["repriced"]) == (Decimal("0.01"), Decimal("0.0006"))
+
+
+@pytest.mark.parametrize(
+    ("provider", "day", "sold"),
+    [
+        ("openai", dt.date(2026, 10, 22), True),
+        ("openai", dt.date(2026, 10, 23), False),  # the day on which OpenAI shut gpt-4.1-nano down
+        ("azure", dt.date(2026, 10, 23), True),  # which sets its own days
+    ],
+)
+def test_a_model_that_is_no_longer_sold_is_no_target(
+    provider: str, day: dt.date, sold: bool, day_of: Any, catalogue_book: Any
+) -> None:
+    noon = dt.datetime(day.year, day.month, day.day, 12, tzinfo=dt.UTC)
+    call = {"provider": provider, "raw_model": "gpt-4.1-mini", "output_tokens": 1000, "event_time": noon}
+    (row,) = moved(day_of({**call, **score(0.0)}, book=catalogue_book), catalogue_book).to_dicts()
+    assert row["downgrade_expected"] == sold
 
 
 PARTS = st.tuples(*[st.integers(0, 50)] * 3)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from priced_calls import MIDNIGHT, PLAIN_CALL, case, priced
 
+from finops_pipeline.savings import analysis, calls
 from finops_pipeline.savings.analysis import savings_of_day
 from finops_pipeline.schemas import PRICED_USAGE, SAVINGS
 
@@ -161,3 +162,54 @@ def test_other_columns_of_the_day_do_not_matter(case_book: Any) -> None:
     plain, dated = (savings_of_day(day, NOTHING, NOTHING, case_book).collect() for day in (usage, with_date))
     assert plain.equals(dated)
     assert PLAIN_CALL["raw_model"] == "gpt-4o"
+
+
+def a_day_of_everything(book: Any) -> tuple[pl.LazyFrame, pl.LazyFrame, pl.LazyFrame]:
+    """Calls with traces, sessions and prompts that cross any cut, the day before, and two weeks of a job."""
+    calls = [
+        {
+            "event_time": MIDNIGHT + dt.timedelta(minutes=7 * n), "input_tokens": 1000 + n % 3,
+            "output_tokens": 100 * (n % 4), "prompt_fingerprint": f"p{n % 3}" if n % 7 else None, "latency_ms": 1000,
+            "status": "error" if n % 11 == 5 else "ok", "trace_id": f"t{n % 5}", "session_id": f"s{n % 40}",
+            "project": f"p{n % 2}", "user_id": f"u{n % 4}" if n % 2 else None, "reasoning_tokens": None if n % 3 else 0,
+            "raw_model": "gpt-4o" if n % 3 else "gpt-5",
+        }
+        for n in range(120)
+    ]  # fmt: skip
+    job = {**SIMPLE, "project": "job"}
+    nights = [MIDNIGHT + dt.timedelta(hours=2, days=-n) for n in range(9)]
+    history = [{**job, "event_time": night + dt.timedelta(seconds=n)} for night in nights for n in range(25)]
+    today = [*calls, *(call for call in history if call["event_time"] >= MIDNIGHT)]
+    before = [{**call, "event_time": call["event_time"] - dt.timedelta(days=1)} for call in calls]
+    return priced(today, book), priced(before, book), priced([*history, *today], book)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_however_the_day_is_cut_its_rows_are_the_same(
+    size: int, catalogue_book: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = a_day_of_everything(catalogue_book)
+    whole = savings_of_day(*day, catalogue_book).collect()
+    assert set(whole["lever"]) == {"caching", "downgrade", "batching"}
+    monkeypatch.setattr(analysis, "CALLS_AT_ONCE", size)
+    monkeypatch.setattr(calls, "COMPARED_AT_ONCE", 3 * size)
+    assert savings_of_day(*day, catalogue_book).collect().equals(whole)
+
+
+@pytest.mark.parametrize(("charged", "share"), [("0.00", 0), ("0.0001", 1), ("0.0025", 25), ("0.009", 25)])
+def test_nobody_saves_what_nobody_paid(charged: str, share: int, case_book: Any) -> None:
+    # our price of the second call is 0.0025; its source is charged as reported
+    call = {"input_tokens": 1000, "prompt_fingerprint": "p", "latency_ms": 0, "stream": True, "reasoning_tokens": None}
+    usage = priced([{**call, "event_time": MIDNIGHT + dt.timedelta(minutes=m)} for m in (0, 1)], case_book)
+    reported = usage.with_columns(cost=pl.lit(Decimal(charged), dtype=PRICED_USAGE.schema["cost"]))
+    found = savings_of_day(reported, NOTHING, NOTHING, case_book).filter(lever="caching").collect()
+    assert found["saving"].sum() == Decimal("0.0001") * share
+    assert found["cost"].sum() == found["saving"].sum()
+
+
+def test_what_is_paid_for_already_costs_more_elsewhere(case_book: Any) -> None:
+    # 1,000 tokens in: gpt-4o-mini asks 0.00015; 0.0001 was charged
+    usage = priced([{"input_tokens": 1000, "stream": True}], case_book)
+    reported = usage.with_columns(cost=pl.lit(Decimal("0.0001"), dtype=PRICED_USAGE.schema["cost"]))
+    found = row(savings_of_day(reported, NOTHING, NOTHING, case_book).collect(), "downgrade")
+    assert (found["cost"], found["saving"], found["incremental"]) == (Decimal("0.0001"), Decimal("-0.00005"), 0)
