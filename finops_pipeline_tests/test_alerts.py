@@ -485,3 +485,30 @@ def test_runs_that_meet_open_an_alert_once(lake: Lake) -> None:
     for thread in threads:
         thread.join(timeout=60)
     assert len(opened) == len(set(opened)) == 2
+
+
+# -- other thresholds than the usual ones, and other late days ---------------------------------------------------------
+
+
+def test_a_budget_that_is_told_of_at_50_and_90_says_nothing_at_80(look: Look) -> None:
+    of = budget(at=("0.5", "0.9", "1"))
+    spent: Days = {1: "499.999999999999", 2: 500, 3: 800, 4: "899.999999999999", 5: 900, 6: 1000}
+    opened = [
+        found
+        for day in spent
+        for found in said(look(status({n: spent[n] for n in spent if n <= day}, of), of, on=day).opened)
+    ]
+    assert [(threshold, day) for _, _, threshold, day in opened] == [("50", 2), ("90", 5), ("100", 6)]
+
+
+@pytest.mark.parametrize(("night", "mails"), [(1, 1), (2, 0)])
+def test_without_late_days_only_yesterday_is_news(night: int, mails: int, lake: Lake) -> None:
+    found = evaluate(
+        lake,
+        [budget()],
+        status({29: 0, 30: 900}),  # the month's last day, looked at in a night of the next month
+        as_of=dt.date(2026, 12, night),
+        late_days=0,
+        recipients=lambda _: ["f@x.org"],
+    )
+    assert (len(found.opened), len(found.due)) == (1, mails)

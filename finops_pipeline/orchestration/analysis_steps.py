@@ -22,6 +22,7 @@ from finops_pipeline.orchestration.periods import previous_month
 from finops_pipeline.pricing.book import PriceBook, compile_book
 from finops_pipeline.savings.analysis import savings_of_day
 from finops_pipeline.savings.batching import ACTIVITY_DAYS
+from finops_pipeline.savings.cache_rules import CACHE_RULES
 from finops_pipeline.savings.pairs import PAIRS
 from finops_pipeline.schemas import BUDGET_STATUS, DAILY_COSTS, PRICE_BOOK, PRICED_USAGE, SAVINGS
 
@@ -81,7 +82,7 @@ def find_savings(context: StepContext, partition: str) -> StepResult:
     if day not in stamps:
         raise IncompleteDayError(f"the day is not priced yet. Run it with: finops run --from {day} --to {day}")
     made_of = {str(d): stamp.input_digest for d, stamp in stamps.items()}
-    digest = digest_of(SAVINGS.version, made_of, [str(pair) for pair in PAIRS])
+    digest = digest_of(SAVINGS.version, made_of, [str(rule) for rule in (*PAIRS, *CACHE_RULES)])
     with lake.lease(SAVINGS, wait=PATIENCE, date=day):
         changed = context.force or not is_current(lake.stamp(SAVINGS, date=day), digest)
         if changed:

@@ -56,6 +56,10 @@ REGULARITY = 0.9
 
 PERIODS = (dt.timedelta(hours=1), dt.timedelta(hours=24))
 
+LONGEST_BURST = 1 / 3
+"""Part of the period that a burst may take: people at work begin every day at nine too, and are at it for longer than
+a night's job."""
+
 ACTIVITY_DAYS = 14
 """Days up to and with the analysed one whose activity is looked at for bursts."""
 
@@ -150,8 +154,8 @@ def regular_bursts(activity: pl.LazyFrame, workloads: pl.LazyFrame) -> pl.DataFr
     A burst is what no pause longer than ``BURST_PAUSE`` interrupts, of ``BURST_REQUESTS`` calls or more; calls that
     are streamed, batch jobs already, or for an end user, and rows that sum up several calls, are no part of one: their
     times say nothing of a job that could be queued. A workload's bursts are regular when there are ``BURSTS`` of them
-    and the circular resultant of their beginnings, R = |Σ e^(2πi·t/T)|/n, is ``REGULARITY`` or more at one of
-    ``PERIODS``.
+    that take no more than ``LONGEST_BURST`` of one of ``PERIODS``, and the circular resultant of their beginnings,
+    R = |Σ e^(2πi·t/T)|/n, is ``REGULARITY`` or more at it.
 
     Args:
         activity: ``priced_usage``.
@@ -179,19 +183,20 @@ def regular_bursts(activity: pl.LazyFrame, workloads: pl.LazyFrame) -> pl.DataFr
         .collect()
         .lazy()
     )
-    regularity = pl.max_horizontal(_resultant(pl.col("start"), period) for period in PERIODS)
-    regular = bursts.group_by("workload").agg(_bursts=pl.len(), _regularity=regularity)
-    return (
-        bursts.join(
-            regular.filter(pl.col("_bursts") >= BURSTS, pl.col("_regularity") >= REGULARITY), on="workload", how="semi"
-        )
-        .sort("workload", "start")
-        .collect()
-    )
+    return pl.concat(_regular(bursts, period) for period in PERIODS).unique().sort("workload", "start").collect()
+
+
+def _regular(bursts: pl.LazyFrame, period: dt.timedelta) -> pl.LazyFrame:
+    """Those bursts that are short for the period and begin at the same time of it."""
+    short = bursts.filter(pl.col("end") - pl.col("start") <= period * LONGEST_BURST)
+    enough = pl.len() >= BURSTS
+    same_time = _resultant(pl.col("start"), period) >= REGULARITY
+    regular = short.group_by("workload").agg(regular=enough & same_time).filter("regular")
+    return short.join(regular, on="workload", how="semi")
 
 
 def _without_pauses(spells: pl.LazyFrame) -> pl.LazyFrame:
-    """Spells of activity (``workload``, ``first``, ``last``, ``requests``), as one where no ``BURST_PAUSE`` parts them."""
+    """Spells (``workload``, ``first``, ``last``, ``requests``), joined where no ``BURST_PAUSE`` parts them."""
     pause = (pl.col("first") - pl.col("last").shift() > BURST_PAUSE).fill_null(True)
     return (
         spells.select("workload", "first", "last", "requests")

@@ -115,7 +115,7 @@ def timeline(calls: pl.LazyFrame, before: pl.LazyFrame) -> pl.DataFrame:
     )
     return (
         sent.filter(pl.col("key").is_duplicated())
-        .sort("key", "start", "call", nulls_last=False)
+        .sort("key", "start", "call", nulls_last=False, maintain_order=True)
         .with_columns(pl.col("key").rle_id().cast(pl.Int64), pl.col("start", "end") - pl.col("start").min())
     )
 

@@ -76,7 +76,7 @@ def sums_of(calls: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def settled(sums: pl.LazyFrame) -> pl.LazyFrame:
-    """Rows of :func:`sums_of` parts of the calls, as those of all: what would cost more on the target stays where it is."""
+    """Rows of :func:`sums_of` parts of the calls, as those of all: what costs more on the target does not go there."""
     pays = pl.min_horizontal("expected_downgrade", "incremental_downgrade") > 0
     return (
         sums.group_by(GRAIN)

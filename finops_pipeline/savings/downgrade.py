@@ -19,9 +19,10 @@ EVIDENCE = "heuristic"
 
 ASSUMPTIONS = (
     f"A call counts as simple when its complexity, scored from its log alone, is below {ELIGIBLE_BELOW:.2f}. Such a "
-    'score tells only roughly which calls are "safe to downgrade" (AUC 0.51 to 0.67): try it on a sample first. Low '
-    "takes what the log does not say for hard, high for easy."
+    "score tells calls that a smaller model could answer from others only somewhat better than chance: try it on a "
+    "sample first. Low takes what the log does not say for hard, high for easy."
 )
+"""Where it was measured, such scores had an AUC of 0.51 to 0.67 for "safe to downgrade"; chance is 0.5."""
 
 RESERVED_TIERS = ("batch", "provisioned")
 """Tiers whose calls stay where they are: their price hangs on the model that they were reserved or queued for."""
@@ -35,8 +36,8 @@ _CACHE_CLASSES = ("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_
 def with_downgrade(calls: pl.LazyFrame, book: PriceBook, pairs: Sequence[Pair] = PAIRS) -> pl.LazyFrame:
     """``calls`` with the columns of ``pairs.targets`` and a flag for each grade: whether the call may go to the target.
 
-    Vetoes: no pair, or none yet; more tokens, in and out, than fit into the target; audio or images that the target has no price for;
-    ``RESERVED_TIERS``; rows that sum up several calls; calls labelled ``critical``; customised models.
+    Vetoes: no pair, or none yet; more tokens, in and out, than fit into the target; audio or images that the target
+    has no price for; ``RESERVED_TIERS``; rows that sum up several calls; calls labelled ``critical``; custom models.
 
     Args:
         calls: Columns of ``savings.calls`` and of ``complexity.with_score``.

@@ -162,6 +162,8 @@ def test_a_job_of_each_night_is_regular() -> None:
         (activity(*nights(10, jitter_minutes=200)), 0),  # at any time of the night and day
         (activity(*(MIDNIGHT + dt.timedelta(hours=n) for n in range(10))), 10),  # on the hour
         (activity(*(MIDNIGHT + dt.timedelta(minutes=17 * n) for n in range(60))), 0),
+        (activity(*nights(10), calls=60, every=480), 10),  # each night, for 7 h 52 min
+        (activity(*nights(10), calls=62, every=480), 0),  # for 8 h 8 min: people at work
         (activity(*nights(10), project="other"), 0),  # another workload's
         (activity(*nights(10), application="x"), 0),
         # not of a job that could be queued: the project's own batch jobs, its chat, buckets of a usage report

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from priced_calls import at, case
 
-from finops_pipeline.savings.complexity import FEATURES, is_simple, history_of, with_features, with_score
+from finops_pipeline.savings.complexity import FEATURES, history_of, is_simple, with_features, with_score
 
 
 def scored(*rows: dict[str, float | None]) -> list[dict[str, Any]]:
