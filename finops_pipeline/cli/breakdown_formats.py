@@ -1,9 +1,10 @@
 """How a breakdown is printed: a table for people, CSV and JSON with the exact amounts for programs."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 import click
 import polars as pl
@@ -11,10 +12,18 @@ from rich import box
 from rich.table import Table
 
 from finops_pipeline.cli.formats import csv_text, json_text
-from finops_pipeline.cli.terminal import console, shown
+from finops_pipeline.cli.terminal import print_widest, shown
 from finops_pipeline.costs import MEASURES, Gaps
 from finops_pipeline.money import largest_remainder, to_cents
 from finops_pipeline.reports import numbers
+
+_HEADINGS = (
+    ("Requests", "Errors", "Tokens", "Cost USD", "Share", "Unpriced"),
+    ("Requests", "Tokens", "Cost USD", "Share"),
+    ("Requests", "Cost USD", "Share"),
+    ("Cost USD",),
+)
+"""Measures that the table shows, as many as the terminal has room for."""
 
 
 @dataclass(frozen=True)
@@ -79,32 +88,45 @@ def print_table(found: Breakdown, limit: int | None) -> None:
     if found.others:
         cents = [*cents[:limit], sum(cents[limit:], Decimal(0))]
     rows = found.rows.to_dicts()
+    print_widest(_table(found, rows, cents, total, headings) for headings in _HEADINGS)
+
+
+def _table(
+    found: Breakdown,
+    rows: Sequence[Mapping[str, Any]],
+    cents: Sequence[Decimal],
+    total: Decimal,
+    headings: Sequence[str],
+) -> Table:
     sums = {name: sum(row[name] for row in rows) for name in MEASURES}
     table = Table(
         title=f"{found.first} to {found.last}, UTC", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
     for name in found.by or ("",):
         table.add_column(name.replace("_", " ").capitalize(), overflow="fold")
-    for heading in ("Requests", "Errors", "Tokens", "Cost USD", "Share", "Unpriced"):
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     if found.by:
         for place, (row, cost) in enumerate(zip(rows, cents, strict=True)):
             labels = found.labels(row, place)
             cells = [shown(t, _absent(name)) if t != "" else "" for name, t in zip(found.by, labels, strict=True)]
-            table.add_row(*cells, *_measures(row, cost, row["share"]))
+            measures = _measures(row, cost, row["share"])
+            table.add_row(*cells, *(measures[heading] for heading in headings))
         table.add_section()
-    whole = 1.0 if total else None
-    table.add_row("Total", *[""] * (len(found.by) - 1), *_measures(sums, total, whole), style="bold")
-    console().print(table)
+    measures = _measures(sums, total, 1.0 if total else None)
+    whole = (measures[heading] for heading in headings)
+    table.add_row("Total", *[""] * (len(found.by) - 1), *whole, style="bold")
+    return table
 
 
-def _measures(row: Mapping[str, int], cost: Decimal, share: float | None) -> Iterable[str]:
-    part = None if share is None else Decimal(str(share))
+def _measures(row: Mapping[str, Any], cost: Decimal, share: float | None) -> dict[str, str]:
     unpriced = row["unpriced_requests"]
-    yield from (numbers.count(row[name]) for name in ("requests", "errors", "tokens"))
-    yield numbers.money(cost)
-    yield numbers.share(part)
-    yield numbers.count(unpriced) if unpriced else ""
+    return {
+        **{heading: numbers.count(row[heading.lower()]) for heading in ("Requests", "Errors", "Tokens")},
+        "Cost USD": numbers.money(cost),
+        "Share": numbers.share(None if share is None else Decimal(str(share))),
+        "Unpriced": numbers.count(unpriced) if unpriced else "",
+    }
 
 
 def _absent(dimension: str) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 from finops_pipeline.alert_states import AlertState, Mail
 from finops_pipeline.budgets import scope_text
 from finops_pipeline.cli.formats import csv_text, json_text
-from finops_pipeline.cli.terminal import console, shown
+from finops_pipeline.cli.terminal import console, print_widest, shown
 from finops_pipeline.config.model import Config
 from finops_pipeline.days import ONE_DAY, days_of
 from finops_pipeline.reports import numbers
@@ -26,9 +26,6 @@ STYLES = {"ok": "", "warning": "yellow", "exceeded": "red"}
 
 BAR_CELLS = 10
 """Characters of a whole bar."""
-
-UNBOUNDED = 10_000
-"""Columns in which any table fits: what it would take."""
 
 _MAIL_WORDS: Mapping[Mail, str] = {
     "due": "with a mail",
@@ -101,12 +98,8 @@ def print_table(found: Standing) -> None:
     """A row a budget, with bars and scopes as far as the terminal has room for them; nothing without a budget."""
     if found.rows.is_empty():
         return
-    out = console()
-    for bars, scopes in ((out.is_terminal, True), (False, True), (False, False)):
-        table = _table(found, bars=bars, scopes=scopes)
-        if out.measure(table, options=out.options.update(max_width=UNBOUNDED)).maximum <= out.width:
-            break
-    out.print(table)
+    widths = ((console().is_terminal, True), (False, True), (False, False))
+    print_widest(_table(found, bars=bars, scopes=scopes) for bars, scopes in widths)
 
 
 def _table(found: Standing, *, bars: bool, scopes: bool) -> Table:

@@ -3,12 +3,17 @@
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterable
 
 import click
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from finops_pipeline.reports import numbers
+
+_UNBOUNDED = 10_000
+"""Columns in which any table fits: what it would take."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -33,3 +38,12 @@ def note(text: str, kind: str = "Note") -> None:
 def shown(text: str | None, absent: str = numbers.DASH) -> Text:
     """A name from a log for a table cell: neither its control characters nor its brackets do anything."""
     return Text(absent if text is None else numbers.name(text), style="dim" if text is None else "")
+
+
+def print_widest(tables: Iterable[Table]) -> None:
+    """Print the first table for which the terminal has room; the last, folded, where it has room for none."""
+    out = console()
+    for table in tables:
+        if out.measure(table, options=out.options.update(max_width=_UNBOUNDED)).maximum <= out.width:
+            break
+    out.print(table)
