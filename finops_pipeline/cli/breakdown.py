@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from finops_pipeline.cli import options
-from finops_pipeline.cli.options import DAY, common_options, config_of
+from finops_pipeline.cli.options import DAY, common_options, config_of, format_option
 
 EPILOG = """\
 \b
@@ -43,14 +43,7 @@ class Dimensions(click.ParamType[tuple[str, ...]]):
 @click.option("--from", "first", type=DAY, metavar="DAY", help="First day, included. By default the month's first.")
 @click.option("--to", "last", type=DAY, metavar="DAY", help="Last day, included. By default yesterday.")
 @click.option("--by", type=Dimensions(), metavar="A,B,…", default="team", show_default=True, help="What to group by.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="csv and json have the exact amounts.",
-)
+@format_option
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show the first N rows, and the others as one.")
 @common_options
 @click.pass_context

@@ -3,7 +3,7 @@
 import click
 
 from finops_pipeline.cli import options
-from finops_pipeline.cli.options import MONTH, common_options, config_of
+from finops_pipeline.cli.options import MONTH, common_options, config_of, format_option
 
 EPILOG = """\
 \b
@@ -26,14 +26,7 @@ Budgets stand in finops.yaml:
 
 @click.command(epilog=EPILOG)
 @click.option("--month", type=MONTH, metavar="MONTH", help="The month, such as 2026-10. By default this one.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="csv and json have the exact amounts.",
-)
+@format_option
 @common_options
 @click.pass_context
 def budgets(ctx: click.Context, month: str | None, form: str) -> None:

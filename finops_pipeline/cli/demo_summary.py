@@ -71,8 +71,7 @@ def _against(budget: "BudgetLine | None") -> tuple[str, Text]:
     if budget is None:
         return numbers.DASH, Text("")
     style = {"exceeded": "red", "warning": "yellow"}.get(budget.status, "")
-    word = "" if budget.status == "ok" else f" {budget.status}"
-    return numbers.money(budget.limit), Text(f"{numbers.share(budget.share)}{word}", style=style)
+    return numbers.money(budget.limit), Text(wording.budget_used(budget), style=style)
 
 
 def _actions(statement: "Statement") -> Table:

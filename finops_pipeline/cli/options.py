@@ -101,3 +101,13 @@ class Month(click.ParamType[str]):
 
 DAY = Day()
 MONTH = Month()
+
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="csv and json have the exact amounts.",
+)
+"""How a table is printed."""

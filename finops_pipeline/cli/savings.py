@@ -3,7 +3,7 @@
 import click
 
 from finops_pipeline.cli import options
-from finops_pipeline.cli.options import MONTH, common_options, config_of
+from finops_pipeline.cli.options import MONTH, common_options, config_of, format_option
 
 EPILOG = """\
 \b
@@ -22,14 +22,7 @@ sum of the lines.
 @click.command(epilog=EPILOG)
 @click.option("--month", type=MONTH, metavar="MONTH", help="The month, such as 2026-10. By default this one.")
 @click.option("--team", metavar="NAME", help="Only what this team would have saved.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="csv and json have the exact amounts.",
-)
+@format_option
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show the N largest.")
 @common_options
 @click.pass_context
