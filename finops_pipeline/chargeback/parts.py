@@ -22,13 +22,15 @@ def part_of(statement: Statement, team: str, replaces: Decimal | None = None) ->
     """
     before = statement.previous
     days = statement.team_days.filter(pl.col("team") == team).select("date", "cost")
-    missing = pl.col("date").is_in(list(statement.completeness.missing_days))
+    known = ~pl.col("date").is_in(list(statement.completeness.missing_days))
+    if statement.team_days.is_empty() and not statement.lines.is_empty():
+        known = pl.lit(False)  # of a version that did not keep what a team costs a day
     return dataclasses.replace(
         statement,
         lines=statement.lines.filter(pl.col("team") == team),
         days=statement.days.select("date")
         .join(days, on="date", how="left", maintain_order="left")
-        .select("date", cost=pl.when(~missing).then(pl.col("cost").fill_null(pl.lit(0, dtype=TOTAL)))),
+        .select("date", cost=pl.when(known).then(pl.col("cost").fill_null(pl.lit(0, dtype=TOTAL)))),
         team_days=statement.team_days.filter(pl.col("team") == team),
         outcomes={},
         lines_read=0,

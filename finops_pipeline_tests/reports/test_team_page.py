@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from decimal import Decimal
@@ -98,6 +99,15 @@ def test_one_action_alone_overlaps_with_none(october: Statement, html_of: HtmlOf
     for team, told in (("Docs", False), ("Support", True)):
         text = html_of(render_team_page(part_of(october, team))).flat
         assert ("Actions overlap" in text, "Evidence “" in text) == (told, True)
+
+
+def test_days_that_an_older_statement_did_not_keep_are_unknown_and_not_zero(
+    october: Statement, html_of: HtmlOf
+) -> None:
+    older = dataclasses.replace(october, team_days=october.team_days.clear())
+    part = part_of(older, "Support")
+    assert part.days.get_column("cost").null_count() == 31
+    assert "was not kept with this statement" in html_of(render_team_page(part)).flat
 
 
 def test_the_same_part_gives_the_same_bytes(october: Statement) -> None:
