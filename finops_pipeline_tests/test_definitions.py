@@ -91,7 +91,7 @@ def test_dagster_finds_everything_that_the_config_calls_for(tmp_path: Path) -> N
     ]
     assert found["jobs"] == ["month_end", "nightly"]
     assert found["crons"] == {"nightly": "30 1 * * *", "month_end": "45 5 4-31 * *"}
-    assert found["sensors"] == ["complete_days", "strays"]
+    assert found["sensors"] == ["complete_days", "later_days", "strays"]
     assert found["columns"] == list(DAILY_COSTS.names)
 
 

@@ -20,7 +20,11 @@ def build_definitions(session: Session, options: RunOptions | None = None) -> dg
         asset_checks=asset_checks(config),
         jobs=[nightly, jobs.month_end()],
         schedules=[schedules.nightly_schedule(config), schedules.month_end_schedule(config)],
-        sensors=[sensors.stray_sensor(session), sensors.completion_sensor(session, nightly)],
+        sensors=[
+            sensors.stray_sensor(session),
+            sensors.completion_sensor(session, nightly),
+            sensors.later_days_sensor(session, nightly),
+        ],
         resources={"session": session, "options": options or RunOptions()},
         executor=dg.in_process_executor,
     )

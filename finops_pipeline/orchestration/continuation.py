@@ -14,6 +14,10 @@ from finops_pipeline.days import ONE_DAY
 AssetDay: TypeAlias = tuple[str, dt.date]
 
 
+WATCHING = ("budget_status", "budget_alerts", "savings")
+"""Daily assets that look at other days too: made last, so that late records have reached their days before."""
+
+
 @dataclass(frozen=True)
 class Stretch:
     """Assets to be made together for consecutive days, ``first`` to ``last`` both included."""

@@ -12,15 +12,16 @@ import dagster as dg
 from finops_pipeline.chargeback.completeness import files_of
 from finops_pipeline.chargeback.revisions import latest_revision, load_statement
 from finops_pipeline.config.model import Config
-from finops_pipeline.days import ONE_DAY, days_between, days_of, month_of
+from finops_pipeline.days import days_between, days_of, month_of
 from finops_pipeline.errors import ConfigError
 from finops_pipeline.lake import Lake
 from finops_pipeline.mediation.day import days_with_fresh_strays
 from finops_pipeline.orchestration.checks import NOTHING_QUARANTINED, WITHIN_BUDGET
 from finops_pipeline.orchestration.code_location import build_definitions
-from finops_pipeline.orchestration.continuation import AssetDay, daily_upstream, runnable_stretches
+from finops_pipeline.orchestration.continuation import WATCHING, AssetDay, daily_upstream, runnable_stretches
 from finops_pipeline.orchestration.history import history
 from finops_pipeline.orchestration.jobs import MONTH_END, NIGHTLY
+from finops_pipeline.orchestration.looking_back import later_days
 from finops_pipeline.orchestration.month_steps import page_path
 from finops_pipeline.orchestration.partitions import range_tags
 from finops_pipeline.orchestration.periods import closed_month, nightly_window
@@ -28,8 +29,7 @@ from finops_pipeline.orchestration.run_report import Progress, RunReport, RunReq
 from finops_pipeline.orchestration.session import Outcome, RunOptions, Session
 from finops_pipeline.orchestration.tally import ALERTS, Tally
 from finops_pipeline.pricing.book import compile_book
-from finops_pipeline.savings.batching import ACTIVITY_DAYS
-from finops_pipeline.schemas import BUDGET_STATUS, SAVINGS, STRAYS, Table
+from finops_pipeline.schemas import BUDGET_STATUS, STRAYS
 
 __all__ = ["Progress", "RunReport", "RunRequest", "StatementMade", "run"]
 
@@ -38,9 +38,6 @@ MAX_PASSES = 3
 
 TOLD_OTHERWISE = {NOTHING_QUARANTINED, WITHIN_BUDGET}
 """Checks of which the run has told already: mediation by its warnings, budgets by their alerts."""
-
-WATCHING = ("budget_status", "budget_alerts", "savings")
-"""Daily assets that look at other days too: made last, so that late records have reached their days before."""
 
 MONTHLY_ASSETS = ("chargeback", "chargeback_reports", "report_delivery")
 
@@ -174,26 +171,18 @@ class _Run:
             self._tally.warn("usage", str(day), "the day has received late records again; the next run will read them")
 
     def _watch(self) -> None:
-        """Budgets, alerts and savings of the days, once all costs are there; and of later days that look back at them.
-
-        A budget's month to date goes on to the month's end, savings look back at ``ACTIVITY_DAYS``.
-        """
-        repriced = {dt.date.fromisoformat(day) for day in self._tally.written("priced_usage")}
-        first_of = {month_of(day): day for day in sorted(repriced, reverse=True)}
-        in_month = {d for d in self._existing(BUDGET_STATUS) if d > first_of.get(month_of(d), d)}
-        looking_back = self._existing(SAVINGS) & {d + n * ONE_DAY for d in repriced for n in range(1, ACTIVITY_DAYS)}
+        """Budgets, alerts and savings of the days once all costs are there, and of later days that look back at them."""
+        changed = {dt.date.fromisoformat(day) for day in self._tally.written("priced_usage")}
+        looking_back = later_days(self._lake, changed).without(self._days)
         later = {
-            *((asset, day) for asset in ("budget_status", ALERTS) for day in in_month - self._days),
-            *(("savings", day) for day in looking_back - self._days),
+            *((asset, day) for asset in ("budget_status", ALERTS) for day in looking_back.budgets),
+            *(("savings", day) for day in looking_back.savings),
         }
         if not self._watching:
             return
         self._tally.plan(len(later))
         self._made |= {(asset, day) for _, day in later for asset in self._tables}
         self._make(self._watching, later | {(asset, day) for asset in self._watching for day in self._days})
-
-    def _existing(self, table: Table) -> set[dt.date]:
-        return {dt.date.fromisoformat(keys["date"]) for keys in self._lake.partitions(table)}
 
     def _deliver(self, month: str) -> None:
         """Hand over what has not left: the mails of the month's alerts and of its statement."""

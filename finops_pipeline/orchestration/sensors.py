@@ -1,4 +1,6 @@
-"""What the daemon starts by itself: days that received strays, and the complete days of a run that failed in part."""
+"""What the daemon starts by itself: days that received strays, complete days of a run that failed in part, days that
+look back at others that have changed.
+"""
 
 import datetime as dt
 import hashlib
@@ -9,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from finops_pipeline.days import MONTH_LENGTH, days_between, stretches
-from finops_pipeline.orchestration.continuation import AssetDay, Stretch, daily_upstream, runnable_stretches
+from finops_pipeline.orchestration.continuation import (
+    WATCHING,
+    AssetDay,
+    Stretch,
+    daily_upstream,
+    runnable_stretches,
+)
 from finops_pipeline.orchestration.jobs import NIGHTLY
 from finops_pipeline.orchestration.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 from finops_pipeline.orchestration.session import Session
@@ -79,6 +87,48 @@ def completion_sensor(session: Session, job: "UnresolvedAssetJobDefinition") -> 
             yield dg.SkipReason("no day of the failed run is complete and waiting")
 
     return complete_days
+
+
+def later_days_sensor(session: Session, job: "UnresolvedAssetJobDefinition") -> dg.SensorDefinition:
+    """After a run that changed days of the past, bring budgets, alerts and savings of the days after them up to date.
+
+    The runs that it asks for make no costs, and so lead to no further ones.
+    """
+
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        name="later_days",
+        description="Brings budgets, alerts and savings of later days up to date with days that have changed.",
+        request_job=job,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def later(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        from finops_pipeline.orchestration.looking_back import later_days
+
+        run = context.dagster_run
+        changed = _changed_costs(context.instance, run.run_id)
+        found = later_days(session.lake, changed).without(days_of_run(run.tags))
+        for first, last in stretches(found.budgets | found.savings):
+            yield dg.RunRequest(
+                run_key=f"later-{run.run_id}-{first}",
+                asset_selection=[dg.AssetKey(asset) for asset in WATCHING],
+                tags=range_tags(first, last),
+            )
+        if not (found.budgets or found.savings):
+            yield dg.SkipReason("no later day looks back at what the run has changed")
+
+    return later
+
+
+def _changed_costs(instance: dg.DagsterInstance, run_id: str) -> set[dt.date]:
+    """The days whose costs a run has written, and not found unchanged."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    made = (record.asset_materialization for record in records)
+    return {
+        dt.date.fromisoformat(m.partition)
+        for m in made
+        if m is not None and m.asset_key.path == ["daily_costs"] and m.partition and m.metadata["changed"].value
+    }
 
 
 def _digest(content: list[list[str]]) -> str:

@@ -252,3 +252,40 @@ def test_alerts_that_do_not_leave_are_not_carried_on(
 )
 def test_days_of_a_run_are_those_of_its_tags(tags: dict[str, str], days: list[str]) -> None:
     assert [str(day) for day in days_of_run(tags)] == days
+
+
+# -- days that look back at others ------------------------------------------------------------------------------------
+
+
+def looking_back(config: Config, instance: dg.DagsterInstance, tags: dict[str, str]) -> list[dg.RunRequest]:
+    """Run days as the daemon does, and give what the sensor starts after its success."""
+    defs = definitions(config)
+    result = defs.resolve_job_def("nightly").execute_in_process(instance=instance, tags=tags)
+    context = dg.build_run_status_sensor_context(
+        sensor_name="later_days",
+        dagster_event=result.get_run_success_event(),
+        dagster_instance=instance,
+        dagster_run=instance.get_run_by_id(result.run_id) or result.dagster_run,
+    )
+    found = defs.resolve_sensor_def("later_days")(context)
+    return [item for item in found if isinstance(item, dg.RunRequest)]
+
+
+def test_days_after_a_changed_one_are_brought_up_to_date(
+    config: Config, mediation: FakeMediation, instance: dg.DagsterInstance, ran: Callable[..., RunReport]
+) -> None:
+    """Budgets to the end of the month, savings for the thirteen days after."""
+    ran("2026-09-20", "2026-10-04")
+    mediation.calls["a", day_of("2026-09-25")] = 9
+    [request] = looking_back(config, instance, {PARTITION: "2026-09-25"})
+    assert spans([request]) == [("2026-09-26", "2026-10-04")]
+    assert selected(request) == ["budget_status", "budget_alerts", "savings"]
+
+
+def test_a_run_that_changed_nothing_or_the_last_day_leads_to_no_other(
+    config: Config, mediation: FakeMediation, instance: dg.DagsterInstance, ran: Callable[..., RunReport]
+) -> None:
+    ran("2026-09-20", "2026-10-04")
+    assert looking_back(config, instance, {PARTITION: "2026-09-25"}) == []
+    mediation.calls["a", day_of("2026-10-04")] = 9
+    assert looking_back(config, instance, range_tags("2026-10-01", "2026-10-04")) == []
