@@ -171,7 +171,7 @@ class _Run:
             self._tally.warn("usage", str(day), "the day has received late records again; the next run will read them")
 
     def _watch(self) -> None:
-        """Budgets, alerts and savings of the days once all costs are there, and of later days that look back at them."""
+        """Budgets, alerts and savings: of the days, once all costs are there, and of later days that look back."""
         changed = {dt.date.fromisoformat(day) for day in self._tally.written("priced_usage")}
         looking_back = later_days(self._lake, changed).without(self._days)
         later = {
