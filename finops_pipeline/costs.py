@@ -12,7 +12,7 @@ import polars as pl
 from finops_pipeline.days import days_between
 from finops_pipeline.errors import LakeError
 from finops_pipeline.lake import Lake
-from finops_pipeline.schemas import DAILY_COSTS, TOKEN_CLASSES, TOTAL
+from finops_pipeline.schemas import DAILY_COSTS, RATIO, TOKEN_CLASSES, TOTAL
 from finops_pipeline.schemas.daily_costs import DIMENSIONS, ROLLUP_KEYS
 from finops_pipeline.schemas.priced_usage import COST_GROUPS
 
@@ -90,10 +90,10 @@ def breakdown(costs: pl.LazyFrame, by: Sequence[str], *, period: tuple[dt.date, 
     summed = measured.group_by(by).agg(sums) if by else measured.select(sums)
     if period is not None and by and set(by) <= {"day", "month"}:
         summed = _calendar(*period).select(by).unique().join(summed, on=by, how="left")
-    whole = pl.col("cost").sum().cast(pl.Float64)
+    whole = pl.col("cost").sum()
     return (
         summed.with_columns(pl.col(m).fill_null(0) for m in MEASURES)
-        .with_columns(pl.when(whole != 0).then(pl.col("cost").cast(pl.Float64) / whole).alias("share"))
+        .with_columns(pl.when(whole != 0).then((pl.col("cost") / whole).cast(RATIO)).alias("share"))
         .select(*by, "requests", "errors", "tokens", "cost", "share", "unpriced_requests", "unpriced_tokens")
         .sort(*time, "cost", *others, descending=[False] * len(time) + [True] + [False] * len(others), nulls_last=True)
     )

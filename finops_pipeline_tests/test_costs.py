@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from finops_pipeline.costs import BREAKDOWN_DIMENSIONS, breakdown, breakdown_of, daily_costs, gaps
 from finops_pipeline.errors import LakeError
 from finops_pipeline.lake import Lake, Stamp
-from finops_pipeline.schemas import DAILY_COSTS, PRICED_USAGE, TOTAL
+from finops_pipeline.schemas import DAILY_COSTS, PRICED_USAGE, RATIO, TOTAL
 from finops_pipeline.schemas.daily_costs import DIMENSIONS
 
 DAY = dt.date(2026, 10, 1)
@@ -279,7 +279,7 @@ def test_the_columns_are_the_same_with_and_without_rows(by: list[str], rows: Seq
             "errors": pl.Int64,
             "tokens": pl.Int64,
             "cost": TOTAL,
-            "share": pl.Float64,
+            "share": RATIO,
             "unpriced_requests": pl.Int64,
             "unpriced_tokens": pl.Int64,
         }

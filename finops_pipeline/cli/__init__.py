@@ -28,7 +28,7 @@ EPILOG = """\
 To look around:    finops demo
 To begin:          finops init, edit finops.yaml, finops check
 Every night:       finops run
-Any time:          finops breakdown --by team,model
+Any time:          finops breakdown --by team,model; finops budgets; finops savings
 
 Each command's --help has examples.
 """

@@ -113,18 +113,18 @@ def _table(
             measures = _measures(row, cost, row["share"])
             table.add_row(*cells, *(measures[heading] for heading in headings))
         table.add_section()
-    measures = _measures(sums, total, 1.0 if total else None)
+    measures = _measures(sums, total, Decimal(1) if total else None)
     whole = (measures[heading] for heading in headings)
     table.add_row("Total", *[""] * (len(found.by) - 1), *whole, style="bold")
     return table
 
 
-def _measures(row: Mapping[str, Any], cost: Decimal, share: float | None) -> dict[str, str]:
+def _measures(row: Mapping[str, Any], cost: Decimal, share: Decimal | None) -> dict[str, str]:
     unpriced = row["unpriced_requests"]
     return {
         **{heading: numbers.count(row[heading.lower()]) for heading in ("Requests", "Errors", "Tokens")},
         "Cost USD": numbers.money(cost),
-        "Share": numbers.share(None if share is None else Decimal(str(share))),
+        "Share": numbers.share(share),
         "Unpriced": numbers.count(unpriced) if unpriced else "",
     }
 

@@ -14,7 +14,7 @@ from finops_pipeline.reports import numbers
 
 if TYPE_CHECKING:
     from finops_pipeline.config.model import Config
-    from finops_pipeline.orchestration.preview import PlannedMail, Preview
+    from finops_pipeline.orchestration.dry_run import DryRun, PlannedMail
 
 
 def show(
@@ -22,8 +22,8 @@ def show(
 ) -> None:
     """Render what the run would send below ``folder`` and print who would get it."""
     from finops_pipeline.days import days_between
+    from finops_pipeline.orchestration.dry_run import dry_run
     from finops_pipeline.orchestration.periods import closed_month, nightly_window
-    from finops_pipeline.orchestration.preview import preview
 
     if days is None and month is None:
         days, month = nightly_window(config, now.date()), closed_month(config, now.date())
@@ -35,7 +35,7 @@ def show(
         span = str(first) if first == last else f"{first} to {last}"
         click.echo(f"Days: {span} would be run. What follows is from the days that the lake holds now.")
     try:
-        found = preview(config, days_between(*days) if days else [], month, now=now, folder=folder)
+        found = dry_run(config, days_between(*days) if days else [], month, now=now, folder=folder)
     except OSError as error:
         raise click.ClickException(
             f"{folder}: cannot be written ({error.strerror or error}). See --preview."
@@ -47,7 +47,7 @@ def show(
     click.echo("Nothing was written to the lake, and nothing was sent.")
 
 
-def _statement(found: "Preview") -> None:
+def _statement(found: "DryRun") -> None:
     if found.statement is None:
         click.echo("Statement: none is due. With --month 2026-10, that of October 2026 is shown.")
         return

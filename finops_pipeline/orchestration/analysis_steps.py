@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from finops_pipeline.alerts import evaluate, recipients_of
+from finops_pipeline.alerts import evaluate
 from finops_pipeline.budgets import budget_status
 from finops_pipeline.days import ONE_DAY, days_between, days_of, month_of
 from finops_pipeline.errors import IncompleteDayError, LakeError
@@ -17,7 +17,7 @@ from finops_pipeline.leases import PATIENCE
 from finops_pipeline.money import to_cents
 from finops_pipeline.orchestration.context import Cell, Preview, StepContext, StepResult
 from finops_pipeline.orchestration.day_steps import digest_of, is_current
-from finops_pipeline.orchestration.mailing import alert_letters, late_alert_letters, post_all
+from finops_pipeline.orchestration.mailing import alert_letters, by_the_config, late_alert_letters, post_all
 from finops_pipeline.orchestration.periods import previous_month
 from finops_pipeline.pricing.book import PriceBook, compile_book
 from finops_pipeline.savings.analysis import savings_of_day
@@ -37,20 +37,20 @@ def hold_against_budgets(context: StepContext, partition: str) -> StepResult:
         IncompleteDayError: the day has no costs yet.
     """
     config, lake, day = context.config, context.lake, dt.date.fromisoformat(partition)
-    if lake.stamp(DAILY_COSTS, date=day) is None:
-        raise IncompleteDayError(f"the day has no costs yet. Run it with: finops run --from {day} --to {day}")
     days = [d for d in days_of(month_of(day)) if config.start_date <= d <= day]
-    made_of = {str(d): stamp.input_digest for d in days if (stamp := lake.stamp(DAILY_COSTS, date=d))}
+    stamps = {d: stamp for d in days if (stamp := lake.stamp(DAILY_COSTS, date=d))}
+    if day not in stamps:
+        raise IncompleteDayError(f"the day has no costs yet. Run it with: finops run --from {day} --to {day}")
+    made_of = {str(d): stamp.input_digest for d, stamp in stamps.items()}
     rules = [budget.model_dump(mode="json") for budget in config.budgets]
     digest = digest_of(BUDGET_STATUS.version, made_of, rules)
     with lake.lease(BUDGET_STATUS, wait=PATIENCE, date=day):
         changed = context.force or not is_current(lake.stamp(BUDGET_STATUS, date=day), digest)
         if changed:
             tagged = lake.scan(PRICED_USAGE, date=days) if any("tag" in b.scope for b in config.budgets) else None
-            made = [dt.date.fromisoformat(d) for d in made_of]
-            costs = lake.scan(DAILY_COSTS, date=made)
+            costs = lake.scan(DAILY_COSTS, date=list(stamps))
             status = budget_status(
-                config.budgets, day, costs, tagged=tagged, expected_days=days, days_with_costs=made
+                config.budgets, day, costs, tagged=tagged, expected_days=days, days_with_costs=stamps
             ).collect()
             stamp = Stamp(BUDGET_STATUS.version, digest, context.run)
             lake.write(BUDGET_STATUS, status, stamp, date=day)
@@ -111,15 +111,7 @@ def alert(context: StepContext, partition: str) -> StepResult:
     """
     config, lake, day = context.config, context.lake, dt.date.fromisoformat(partition)
     month, month_before = month_of(day), previous_month(config, day)
-    status = lake.scan(BUDGET_STATUS, date=list(days_of(month))).collect()
-    found = evaluate(
-        lake,
-        config.budgets,
-        status,
-        as_of=context.now.date(),
-        late_days=config.late_days,
-        recipients=lambda budget: recipients_of(budget, config),
-    )
+    found = by_the_config(context, month, evaluate)
     letters = [letter for due, to in found.due for letter in alert_letters(config, due, to)]
     if month_before is not None:
         letters += late_alert_letters(config, lake, month_before)

@@ -7,6 +7,7 @@ first partition, so that Dagster's many short-lived processes load the code loca
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 
 import dagster as dg
 import polars as pl
@@ -73,11 +74,19 @@ def daily_assets(config: Config) -> list[dg.AssetsDefinition]:
     days, usage = daily(config), [usage_key(source.name) for source in config.sources]
     return [
         *(_usage(source, days) for source in config.sources),
-        _asset(PRICED, _price, usage, days, "rating", {"parquet"}, PRICED_USAGE),
-        _asset(ROLLED_UP, _roll_up, [PRICED], days, "rollup", {"parquet"}, DAILY_COSTS),
-        _asset(BUDGETS, _hold_against_budgets, [ROLLED_UP], days, "watch", {"parquet"}, BUDGET_STATUS),
-        _asset(ALERTS, _alert, [BUDGETS], days, "watch", {"email"}),
-        _asset(SAVED, _find_savings, [PRICED], days, "watch", {"parquet"}, SAVINGS),
+        _asset(PRICED, partial(_lazily, "day_steps.price"), usage, days, "rating", {"parquet"}, PRICED_USAGE),
+        _asset(ROLLED_UP, partial(_lazily, "day_steps.roll_up"), [PRICED], days, "rollup", {"parquet"}, DAILY_COSTS),
+        _asset(
+            BUDGETS,
+            partial(_lazily, "analysis_steps.hold_against_budgets"),
+            [ROLLED_UP],
+            days,
+            "watch",
+            {"parquet"},
+            BUDGET_STATUS,
+        ),
+        _asset(ALERTS, partial(_lazily, "analysis_steps.alert"), [BUDGETS], days, "watch", {"email"}),
+        _asset(SAVED, partial(_lazily, "analysis_steps.find_savings"), [PRICED], days, "watch", {"parquet"}, SAVINGS),
     ]
 
 
@@ -85,15 +94,23 @@ def monthly_assets(config: Config) -> list[dg.AssetsDefinition]:
     """``chargeback``, ``chargeback_reports`` and ``report_delivery``: a partition a calendar month."""
     months = monthly(config)
     return [
-        _asset(STATEMENT, _charge_back, [ROLLED_UP, SAVED], months, "billing", {"parquet"}, CHARGEBACK),
-        _asset(PAGE, _report, [STATEMENT], months, "billing", {"html", "excel", "csv"}),
-        _asset(DELIVERY, _send, [PAGE], months, "billing", {"email"}),
+        _asset(
+            STATEMENT,
+            partial(_lazily, "month_steps.charge_back"),
+            [ROLLED_UP, SAVED],
+            months,
+            "billing",
+            {"parquet"},
+            CHARGEBACK,
+        ),
+        _asset(PAGE, partial(_lazily, "month_steps.report"), [STATEMENT], months, "billing", {"html", "excel", "csv"}),
+        _asset(DELIVERY, partial(_lazily, "month_steps.send"), [PAGE], months, "billing", {"email"}),
     ]
 
 
 def _usage(source: Source, days: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     logs = dg.AssetKey(["raw_logs", source.name])
-    step = partial(_mediate, source=source.name)
+    step = partial(_lazily, "day_steps.mediate", source=source.name)
     return _asset(usage_key(source.name), step, [logs], days, "mediation", {"parquet"}, USAGE)
 
 
@@ -140,55 +157,8 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def _mediate(context: StepContext, partition: str, *, source: str) -> StepResult:
-    from finops_pipeline.orchestration import day_steps
-
-    return day_steps.mediate(context, partition, source=source)
-
-
-def _price(context: StepContext, partition: str) -> StepResult:
-    from finops_pipeline.orchestration import day_steps
-
-    return day_steps.price(context, partition)
-
-
-def _roll_up(context: StepContext, partition: str) -> StepResult:
-    from finops_pipeline.orchestration import day_steps
-
-    return day_steps.roll_up(context, partition)
-
-
-def _hold_against_budgets(context: StepContext, partition: str) -> StepResult:
-    from finops_pipeline.orchestration import analysis_steps
-
-    return analysis_steps.hold_against_budgets(context, partition)
-
-
-def _alert(context: StepContext, partition: str) -> StepResult:
-    from finops_pipeline.orchestration import analysis_steps
-
-    return analysis_steps.alert(context, partition)
-
-
-def _find_savings(context: StepContext, partition: str) -> StepResult:
-    from finops_pipeline.orchestration import analysis_steps
-
-    return analysis_steps.find_savings(context, partition)
-
-
-def _charge_back(context: StepContext, partition: str) -> StepResult:
-    from finops_pipeline.orchestration import month_steps
-
-    return month_steps.charge_back(context, partition)
-
-
-def _report(context: StepContext, partition: str) -> StepResult:
-    from finops_pipeline.orchestration import month_steps
-
-    return month_steps.report(context, partition)
-
-
-def _send(context: StepContext, partition: str) -> StepResult:
-    from finops_pipeline.orchestration import month_steps
-
-    return month_steps.send(context, partition)
+def _lazily(step: str, context: StepContext, partition: str, **of_asset: str) -> StepResult:
+    """Call ``module.function`` of this package: steps are imported with the first partition."""
+    module, _, function = step.partition(".")
+    made: StepResult = getattr(import_module(f"{__package__}.{module}"), function)(context, partition, **of_asset)
+    return made

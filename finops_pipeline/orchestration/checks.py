@@ -4,10 +4,10 @@ The verdicts are pure functions of counts, without Dagster, the clock or the lak
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
 import polars as pl
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 EVERY_RECORD_COUNTED = "every_record_counted"
 NOTHING_QUARANTINED = "nothing_quarantined"
+Days: TypeAlias = dict[str, list[dt.date]]
+"""Partition keys to look at; none for all."""
+
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 NEARLY_ALL_PRICED = "nearly_all_priced"
@@ -90,75 +93,76 @@ def within_budget(latest: Sequence[tuple[str, Decimal, str]]) -> Verdict:
 
 def asset_checks(config: Config) -> list[dg.AssetChecksDefinition]:
     """Checks of the daily tables. None of them blocks what comes after."""
-    of_sources = [check for source in config.sources for check in (_conservation(source), _quarantined(source))]
-    return [*of_sources, _unpriced(), _rolled_up(), _within_budget()]
+    return [
+        *(check for source in config.sources for check in _of_source(source)),
+        _check(
+            PRICED,
+            NEARLY_ALL_PRICED,
+            "The share of tokens without a price is within limits.unpriced_share.",
+            WARN,
+            lambda lake, days: unpriced(*_token_counts(lake.scan(PRICED_USAGE, **days)), config.limits.unpriced_share),
+        ),
+        _check(
+            ROLLED_UP,
+            EVERY_CALL_ROLLED_UP,
+            "Calls and costs add up to those of priced_usage, to the last decimal.",
+            ERROR,
+            lambda lake, days: rolled_up(
+                _sums(lake.scan(PRICED_USAGE, **days), "request_count"),
+                _sums(lake.scan(DAILY_COSTS, **days), "requests"),
+            ),
+        ),
+        _check(
+            BUDGETS,
+            WITHIN_BUDGET,
+            "No budget is exceeded at the end of the last day.",
+            WARN,
+            lambda lake, days: within_budget(_latest(lake.scan(BUDGET_STATUS, **days))),
+        ),
+    ]
 
 
-def _conservation(source: Source) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=usage_key(source.name),
-        name=EVERY_RECORD_COUNTED,
-        description="Every record that was read has exactly one outcome.",
+def _of_source(source: Source) -> tuple[dg.AssetChecksDefinition, dg.AssetChecksDefinition]:
+    asset = usage_key(source.name)
+    return (
+        _check(
+            asset,
+            EVERY_RECORD_COUNTED,
+            "Every record that was read has exactly one outcome.",
+            ERROR,
+            lambda lake, days: conservation(_ingested(lake, source, days)),
+        ),
+        _check(
+            asset,
+            NOTHING_QUARANTINED,
+            "Every record could be read.",
+            WARN,
+            lambda lake, days: quarantined(_ingested(lake, source, days)),
+        ),
     )
+
+
+def _check(
+    asset: dg.AssetKey,
+    name: str,
+    description: str,
+    severity: dg.AssetCheckSeverity,
+    judge: Callable[["Lake", Days], Verdict],
+) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=asset, name=name, description=description)
     def check(context: dg.AssetCheckExecutionContext, session: dg.ResourceParam[Session]) -> dg.AssetCheckResult:
-        return _result(conservation(_ingested(context, session.lake, source)), ERROR)
+        verdict = judge(session.lake, _days(context))
+        return dg.AssetCheckResult(
+            passed=verdict.passed, severity=severity, description=verdict.sentence, metadata=dict(verdict.facts)
+        )
 
     return check
 
 
-def _quarantined(source: Source) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=usage_key(source.name),
-        name=NOTHING_QUARANTINED,
-        description="Every record could be read.",
-    )
-    def check(context: dg.AssetCheckExecutionContext, session: dg.ResourceParam[Session]) -> dg.AssetCheckResult:
-        return _result(quarantined(_ingested(context, session.lake, source)), WARN)
-
-    return check
-
-
-def _unpriced() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=PRICED,
-        name=NEARLY_ALL_PRICED,
-        description="The share of tokens without a price is within limits.unpriced_share.",
-    )
-    def check(context: dg.AssetCheckExecutionContext, session: dg.ResourceParam[Session]) -> dg.AssetCheckResult:
-        calls = session.lake.scan(PRICED_USAGE, **_days(context))
-        tolerated = session.config.limits.unpriced_share
-        return _result(unpriced(*_token_counts(calls), tolerated), WARN)
-
-    return check
-
-
-def _rolled_up() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=ROLLED_UP,
-        name=EVERY_CALL_ROLLED_UP,
-        description="Calls and costs add up to those of priced_usage, to the last decimal.",
-    )
-    def check(context: dg.AssetCheckExecutionContext, session: dg.ResourceParam[Session]) -> dg.AssetCheckResult:
-        days = _days(context)
-        calls, costs = session.lake.scan(PRICED_USAGE, **days), session.lake.scan(DAILY_COSTS, **days)
-        verdict = rolled_up(_sums(calls, "request_count"), _sums(costs, "requests"))
-        return _result(verdict, ERROR)
-
-    return check
-
-
-def _within_budget() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=BUDGETS,
-        name=WITHIN_BUDGET,
-        description="No budget is exceeded at the end of the last day.",
-    )
-    def check(context: dg.AssetCheckExecutionContext, session: dg.ResourceParam[Session]) -> dg.AssetCheckResult:
-        status = session.lake.scan(BUDGET_STATUS, **_days(context))
-        latest = status.filter(pl.col("date") == pl.col("date").max()).sort("share", descending=True)
-        return _result(within_budget(latest.select("budget", "share", "status").collect().rows()), WARN)
-
-    return check
+def _latest(status: pl.LazyFrame) -> list[tuple[str, Decimal, str]]:
+    """Name, share and status of each budget at the end of the last day, the fullest first."""
+    latest = status.filter(pl.col("date") == pl.col("date").max()).sort("share", descending=True)
+    return latest.select("budget", "share", "status").collect().rows()
 
 
 def _sums(table: pl.LazyFrame, calls: str) -> tuple[int, Decimal]:
@@ -166,8 +170,8 @@ def _sums(table: pl.LazyFrame, calls: str) -> tuple[int, Decimal]:
     return count, cost
 
 
-def _ingested(context: dg.AssetCheckExecutionContext, lake: "Lake", source: Source) -> dict[str, int]:
-    objects = lake.scan(INGEST_OBJECTS, source=source.name, **_days(context))
+def _ingested(lake: "Lake", source: Source, days: Days) -> dict[str, int]:
+    objects = lake.scan(INGEST_OBJECTS, source=source.name, **days)
     return objects.select(pl.col("records", *OUTCOMES).sum()).collect().row(0, named=True)
 
 
@@ -185,15 +189,9 @@ def _token_counts(calls: pl.LazyFrame) -> tuple[int, int, int]:
     return all_tokens, unpriced_tokens, unpriced_calls
 
 
-def _days(context: dg.AssetCheckExecutionContext) -> dict[str, list[dt.date]]:
+def _days(context: dg.AssetCheckExecutionContext) -> Days:
     """The partition keys to look at: the days of the run, or every day of the lake for a check that runs alone."""
     run = context.op_execution_context
     if not (run.has_partition_key or run.has_partition_key_range):
         return {}
     return {"date": [dt.date.fromisoformat(key) for key in run.partition_keys]}
-
-
-def _result(verdict: Verdict, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=verdict.passed, severity=severity, description=verdict.sentence, metadata=dict(verdict.facts)
-    )

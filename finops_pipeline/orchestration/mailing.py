@@ -3,16 +3,18 @@
 What mails say stands in ``reports``, how they leave exactly once in ``delivery``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
+from typing import TypeVar
 
-from finops_pipeline.alerts import Alert, alerts_of
+from finops_pipeline.alerts import Alert, alerts_of, recipients_of
 from finops_pipeline.chargeback.encoding import content_digest
 from finops_pipeline.chargeback.parts import part_of
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.config.model import Config
+from finops_pipeline.days import days_of
 from finops_pipeline.delivery.ledger import Ledger, delivery_key
 from finops_pipeline.delivery.once import deliver_once
 from finops_pipeline.delivery.transports import transport_of
@@ -26,6 +28,9 @@ from finops_pipeline.reports.paths import team_file
 from finops_pipeline.reports.tables import teams_of
 from finops_pipeline.reports.team_mail import compose_team
 from finops_pipeline.reports.workbook import workbook_name
+from finops_pipeline.schemas import BUDGET_STATUS
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,19 @@ def _first_of(editions: Sequence[Edition], team: str) -> tuple[Edition, Edition 
             return first, edition
         first = edition
     return first, None
+
+
+def by_the_config(context: StepContext, month: str, look: Callable[..., Found]) -> Found:
+    """What ``alerts.evaluate`` or ``alerts.due_now`` finds in a month's ``budget_status``, by the config's rules."""
+    config, lake = context.config, context.lake
+    return look(
+        lake,
+        config.budgets,
+        lake.scan(BUDGET_STATUS, date=list(days_of(month))).collect(),
+        as_of=context.now.date(),
+        late_days=config.late_days,
+        recipients=lambda budget: recipients_of(budget, config),
+    )
 
 
 def alert_letters(config: Config, alert: Alert, recipients: Iterable[str]) -> Iterator[Letter]:

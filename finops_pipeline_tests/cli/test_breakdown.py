@@ -106,7 +106,7 @@ def test_csv_has_the_exact_amounts_and_every_row(finops: Finops) -> None:
 def test_csv_of_the_total_and_with_a_limit(finops: Finops) -> None:
     assert finops("breakdown", "--format", "csv", "--by", "total").stdout.splitlines() == [
         "requests,errors,tokens,cost,share,unpriced_requests,unpriced_tokens",
-        "30,3,3000,3.014999999999,1.0,0,0",
+        "30,3,3000,3.014999999999,1.000000,0,0",
     ]
     limited = finops("breakdown", "--format", "csv", "--limit", "1").stdout.splitlines()
     assert [line.split(",")[0] for line in limited] == ["team", "chat", "other (2)"]

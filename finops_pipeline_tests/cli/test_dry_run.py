@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from finops_pipeline.orchestration.preview import PlannedMail, Preview
+from finops_pipeline.orchestration.dry_run import DryRun, PlannedMail
 
 Finops = Callable[..., Result]
 
@@ -19,8 +19,8 @@ def test_who_would_get_what_and_where_it_lies(finops: Finops, folder: Path, monk
         PlannedMail("search@example.com", "AI usage of [red]search", "sent", mails / "2.eml"),
     )
     monkeypatch.setattr(
-        "finops_pipeline.orchestration.preview.preview",
-        lambda *_, **__: Preview(mails=planned, remarks=("the config has no e-mail of legal",)),
+        "finops_pipeline.orchestration.dry_run.dry_run",
+        lambda *_, **__: DryRun(mails=planned, remarks=("the config has no e-mail of legal",)),
     )
     result = finops("run", "--dry-run", "--month", "2026-09")
     rows = [line.split("  ") for line in result.stdout.splitlines() if "@" in line]

@@ -15,7 +15,7 @@ from finops_pipeline.alerts import alerts_of
 from finops_pipeline.config.model import Config
 from finops_pipeline.lake import Lake
 from finops_pipeline.orchestration.code_location import build_definitions
-from finops_pipeline.orchestration.preview import preview
+from finops_pipeline.orchestration.dry_run import dry_run
 from finops_pipeline.orchestration.run_report import RunReport
 from finops_pipeline.orchestration.session import Session
 from finops_pipeline.schemas import BUDGET_STATUS
@@ -122,7 +122,7 @@ def test_a_dry_run_names_the_alerts_that_the_run_sends(
     outbox.unlink()
     now = dt.datetime(2026, 10, 2, 2, tzinfo=dt.UTC)
     for days in ([september, october], [october]):
-        planned = preview(watched, days, None, now=now, folder=tmp_path / "look").mails
+        planned = dry_run(watched, days, None, now=now, folder=tmp_path / "look").mails
         assert [(mail.recipient, mail.state) for mail in planned] == [
             ("search@example.com", "failed"),
             ("finance@example.com", "failed"),

@@ -12,7 +12,7 @@ from fake_mediation import FakeMediation, day_of
 from finops_pipeline.chargeback.revisions import load_statement
 from finops_pipeline.config.model import Config
 from finops_pipeline.lake import Lake
-from finops_pipeline.orchestration.preview import preview
+from finops_pipeline.orchestration.dry_run import dry_run
 from finops_pipeline.orchestration.run_report import RunReport, StatementMade
 
 Ran = Callable[..., RunReport]
@@ -178,7 +178,7 @@ def test_a_dry_run_renders_what_would_be_sent_and_writes_nothing_to_the_lake(
     ran("2026-09-01", "2026-09-02", config=two_teams)
     before = {file: file.stat().st_mtime_ns for file in lake.root.rglob("*")}
     now = dt.datetime(2026, 10, 5, 2, tzinfo=dt.UTC)
-    found = preview(two_teams, [], "2026-09", now=now, folder=tmp_path / "look")
+    found = dry_run(two_teams, [], "2026-09", now=now, folder=tmp_path / "look")
     assert {file: file.stat().st_mtime_ns for file in lake.root.rglob("*")} == before
     assert not (two_teams.folder / "outbox").exists()
     assert found.statement is not None
@@ -190,7 +190,7 @@ def test_a_dry_run_renders_what_would_be_sent_and_writes_nothing_to_the_lake(
     ]
     assert all(mail.file.is_file() for mail in found.mails)
     ran(month="2026-09", config=two_teams)
-    after = preview(two_teams, [], "2026-09", now=now, folder=tmp_path / "look")
+    after = dry_run(two_teams, [], "2026-09", now=now, folder=tmp_path / "look")
     assert not after.is_new
     assert {mail.state for mail in after.mails} == {"sent"}
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from finops_pipeline.alerts import due_now, recipients_of
+from finops_pipeline.alerts import due_now
 from finops_pipeline.chargeback.encoding import content_digest
 from finops_pipeline.chargeback.revisions import latest_revision
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.config.model import Config
-from finops_pipeline.days import days_of, month_of
+from finops_pipeline.days import month_of
 from finops_pipeline.delivery.ledger import Ledger
 from finops_pipeline.files import write_atomically
 from finops_pipeline.lake import Lake
@@ -23,13 +23,13 @@ from finops_pipeline.orchestration.mailing import (
     Edition,
     Letter,
     alert_letters,
+    by_the_config,
     late_alert_letters,
     statement_letters,
 )
 from finops_pipeline.orchestration.month_steps import draft_of, published_editions
 from finops_pipeline.orchestration.periods import previous_month
 from finops_pipeline.reports.bundle import render_bundle
-from finops_pipeline.schemas import BUDGET_STATUS
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class PlannedMail:
 
 
 @dataclass(frozen=True)
-class Preview:
+class DryRun:
     """What a run would do at its end.
 
     Attributes:
@@ -61,17 +61,17 @@ class Preview:
     remarks: tuple[str, ...] = field(default=())
 
 
-def preview(config: Config, days: Iterable[dt.date], month: str | None, *, now: dt.datetime, folder: Path) -> Preview:
+def dry_run(config: Config, days: Iterable[dt.date], month: str | None, *, now: dt.datetime, folder: Path) -> DryRun:
     """Render what a run over ``days`` and at the end of ``month`` would send, below ``folder``.
 
     Raises:
         LakeError: the lake cannot be read.
         OSError: ``folder`` cannot be written.
     """
-    context = StepContext(config, Lake(config.resolved(config.lake)), "preview", now)
+    context = StepContext(config, Lake(config.resolved(config.lake)), "dry run", now)
     letters = _alerts(context, days)
     if month is None:
-        return Preview(mails=_rendered(context, letters, folder))
+        return DryRun(mails=_rendered(context, letters, folder))
     editions, is_new, remarks = _editions(context, month)
     statement, digest = editions[0].statement, editions[0].digest
     bundle = render_bundle(statement, digest)
@@ -79,7 +79,7 @@ def preview(config: Config, days: Iterable[dt.date], month: str | None, *, now: 
         write_atomically(folder / month / name, content)
     page = folder / month / "index.html"
     of_statement = list(statement_letters(config, editions, bundle, page))
-    return Preview(statement, is_new, page, _rendered(context, [*of_statement, *letters], folder), remarks)
+    return DryRun(statement, is_new, page, _rendered(context, [*of_statement, *letters], folder), remarks)
 
 
 def _editions(context: StepContext, month: str) -> tuple[list[Edition], bool, tuple[str, ...]]:
@@ -104,15 +104,7 @@ def _alerts(context: StepContext, days: Iterable[dt.date]) -> list[Letter]:
         before = previous_month(config, day)
         if before is not None and before not in a_day_of:
             letters += late_alert_letters(config, lake, before)
-        status = lake.scan(BUDGET_STATUS, date=list(days_of(month))).collect()
-        due = due_now(
-            lake,
-            config.budgets,
-            status,
-            as_of=context.now.date(),
-            late_days=config.late_days,
-            recipients=lambda budget: recipients_of(budget, config),
-        )
+        due = by_the_config(context, month, due_now)
         letters += [letter for alert, to in due for letter in alert_letters(config, alert, to)]
     return letters
 
