@@ -15,22 +15,16 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from finops_pipeline import s3
 from finops_pipeline.config.model import Config, Source
 from finops_pipeline.errors import SourceError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
-
-CONNECTIONS = 16
-"""Parallel connections to one endpoint; boto3 is bound by the interpreter's lock beyond about eight threads."""
-
-REQUEST_TRIES = 5
-"""boto3's standard mode: throttling, 5xx and connections that fail are tried again with backoff."""
 
 BODY_TRIES = 4
 """boto3 retries requests, not bodies that break off: those are fetched again this often."""
@@ -204,7 +198,7 @@ class S3Store:
 
     @property
     def _client(self) -> "S3Client":
-        return _client(os.getpid(), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))))
+        return s3.client()
 
     def folders(self, prefix: str) -> list[str]:
         start = len(self._prefix + prefix)
@@ -257,7 +251,7 @@ class S3Store:
                 try:
                     return get()
                 except ClientError as error:
-                    if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404", "NotFound"):
+                    if s3.is_missing(error):
                         raise ObjectGoneError(ref.key) from None
                     raise
                 except (HTTPClientError, FlexibleChecksumError, HTTPError, ConnectionError):
@@ -274,53 +268,8 @@ class S3Store:
 
         try:
             yield
+        except s3.S3SettingsError as error:
+            raise SourceError(f"source {self._source}: {error}") from error
         except (BotoCoreError, Boto3Error, ClientError, HTTPError, ConnectionError) as error:
-            raise SourceError(f"source {self._source}, {doing}: {_reason(error, self._bucket)}") from error
-
-
-def _reason(error: Exception, bucket: str) -> str:
-    """What went wrong, and what to do about it."""
-    from botocore import exceptions
-
-    code = error.response.get("Error", {}).get("Code", "") if isinstance(error, exceptions.ClientError) else ""
-    match error, code:
-        case ((exceptions.NoCredentialsError() | exceptions.PartialCredentialsError()), _):
-            return (
-                "no AWS credentials found. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-                "or run where an instance or task role provides them."
-            )
-        case exceptions.ProfileNotFound(), _:
-            return f"{error}. Check AWS_PROFILE and ~/.aws/config."
-        case ((exceptions.EndpointConnectionError() | exceptions.ConnectTimeoutError()), _):
-            return f"{error} Check AWS_ENDPOINT_URL_S3, AWS_REGION and the network."
-        case _, "NoSuchBucket":
-            return f"there is no bucket {bucket}. Check the source's `uri` in finops.yaml, and AWS_REGION."
-        case _, ("AccessDenied" | "403" | "AllAccessDisabled"):
-            return f"access to bucket {bucket} is denied. The credentials need s3:ListBucket and s3:GetObject on it."
-        case _, ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken"):
-            return f"the AWS credentials are not valid ({code}). Renew them, or check AWS_PROFILE."
-        case _, ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "301"):
-            return f"bucket {bucket} lies in another region. Set AWS_REGION to its region."
-    return f"{error}"
-
-
-@lru_cache(maxsize=4)
-def _client(_pid: int, _environment: tuple[tuple[str, str], ...]) -> "S3Client":
-    """One client a process and AWS environment: clients are thread-safe and keep their connections."""
-    import boto3
-    from botocore.config import Config as BotoConfig
-
-    try:
-        return boto3.session.Session().client(
-            "s3",
-            config=BotoConfig(
-                retries={"mode": "standard", "total_max_attempts": REQUEST_TRIES},
-                max_pool_connections=CONNECTIONS,
-                connect_timeout=10,
-                read_timeout=60,
-            ),
-        )
-    except ValueError as error:
-        raise SourceError(
-            f"{error}. AWS_ENDPOINT_URL_S3 needs a full address such as https://s3.eu-central-1.amazonaws.com."
-        ) from error
+            why = s3.explained(error, self._bucket, "the source's `uri`", "s3:ListBucket and s3:GetObject")
+            raise SourceError(f"source {self._source}, {doing}: {why}") from error

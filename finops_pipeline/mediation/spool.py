@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from finops_pipeline import s3
 from finops_pipeline.mediation.inflate import BOM, Damage, compression_of, plain_chunks
 from finops_pipeline.mediation.layout import Placed
-from finops_pipeline.mediation.objects import CONNECTIONS, ObjectGoneError, ObjectStore
+from finops_pipeline.mediation.objects import ObjectGoneError, ObjectStore
 
 SMALL = 1 << 20
 """Objects up to this many bytes are fetched side by side, the others one by one."""
@@ -31,7 +32,7 @@ PIECE = 16 << 20
 FETCHED = 16 << 20
 """Bytes of small objects that are fetched at once."""
 
-THREADS = min(8, CONNECTIONS)
+THREADS = min(8, s3.CONNECTIONS)
 """boto3 gains nothing from more (measured on loopback)."""
 
 HOLE = b"null\n"

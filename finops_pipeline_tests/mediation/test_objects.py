@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from finops_pipeline import s3
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import SourceError
 from finops_pipeline.lake import Lake
@@ -124,7 +125,7 @@ def test_an_endpoint_that_does_not_answer_is_one_clear_error(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
-    monkeypatch.setattr(objects, "REQUEST_TRIES", 1)
+    monkeypatch.setattr(s3, "REQUEST_TRIES", 1)
     store = open_store(config(), config(uri="s3://bucket").sources[0])
     with pytest.raises(SourceError, match="Check AWS_ENDPOINT_URL_S3, AWS_REGION and the network"):
         store.folders("")
