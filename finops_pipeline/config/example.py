@@ -19,10 +19,14 @@ start_date: 2026-01-01
 # Where raw usage logs lie. They are only ever read.
 sources:
   - name: bedrock                      # name in tables and paths: a-z, 0-9 and _
-    format: bedrock                    # bedrock, litellm or record
+    format: bedrock                    # bedrock, bedrock_batch, litellm, otel, openai, openai_batch, openai_usage,
+                                       # anthropic, anthropic_batch, anthropic_usage, vertex, vertex_batch,
+                                       # azure_apim, langfuse, cloudflare, record or mapped
     uri: s3://my-logs/bedrock          # or a local folder; the region comes from the environment
     #cost_basis: contracted            # what is charged: contracted (our price) or reported (the cost in the log)
     #key_timezone: UTC                 # time zone of the dates and hours in the object keys
+    #prefix_block_chars: 2048          # characters of a block of the prompt's prefix hashes; 0 for none
+    #prefix_block_tokens:              # input tokens that a block stands for; by default the prompt's share of its own
   #- name: gateway
   #  format: litellm
   #  uri: s3://my-logs/litellm
@@ -30,6 +34,36 @@ sources:
   #- name: internal
   #  format: record                    # your own logs: JSON lines, CSV or Parquet in one documented shape
   #  uri: ./internal-logs
+  #- name: batches
+  #  format: anthropic_batch
+  #  uri: s3://my-logs/batches
+  #  job_time: 2026-01-31T14:00:00Z    # when the jobs were made, where their logs do not say; else the objects' times
+  #  job_model: claude-haiku-4-5       # their model, where their logs do not say
+  #- name: kong
+  #  format: mapped                    # JSON lines, CSV or Parquet of any shape: where each usage column stands in it
+  #  uri: s3://my-logs/kong
+  #  fields:                           # column: path, or path with unit, format, values; or one value for all records
+  #    event_time: {path: $.started_at, format: epoch_ms}     # iso, epoch_s, epoch_ms, epoch_us, epoch_ns
+  #    request_id: $.request.id
+  #    provider: $.ai.proxy.meta.provider_name
+  #    raw_model: $.ai.proxy.meta.response_model
+  #    environment: {value: prod}
+  #    tags: $.service.tags            # an object, or a list of key:value
+  #    stream: {path: $.ai.proxy.meta.request_mode, values: {stream: true, oneshot: false}}
+  #    status: $.response.status       # a status code, or a word; values: {'1': ok, '0': error} for others
+  #    input_tokens: $.ai.proxy.usage.prompt_tokens           # unit: tokens, k
+  #    cache_read_tokens: $.ai.proxy.usage.prompt_tokens_details.cached_tokens
+  #    output_tokens: $.ai.proxy.usage.completion_tokens
+  #    reasoning_tokens: $.ai.proxy.usage.completion_tokens_details.reasoning_tokens
+  #    tool_calls: $.ai.proxy.tools[*].name                   # a number, or how often a path with [*] matches
+  #    latency_ms: {path: $.latencies.request, unit: ms}      # ms, s, us, ns
+  #    reported_cost: {path: $.ai.proxy.usage.cost, unit: usd}    # usd, cents, microdollars
+  #    tokens: inclusive               # input_tokens include those of the cache; exclusive: they do not
+  #    reasoning: included             # output_tokens include reasoning_tokens; excluded: they do not
+  #    absent: ['-']                   # texts that stand for nothing
+  #    embedded: [$.ai.proxy.payload.request]    # values that are JSON written as a text: paths may lead through
+  #    prompt: {messages: $.ai.proxy.payload.request.messages}    # for a keyed hash; nothing else of it is kept
+  #    not_usage_without: [provider]   # columns that each model call has: a record that lacks one is none
 
 # Teams, by the name that the logs give them.
 teams:

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from finops_pipeline.config.document import Document, Location
-from finops_pipeline.config.model import Config, Section
+from finops_pipeline.config.model import Config
+from finops_pipeline.config.section import Section
 from finops_pipeline.errors import ConfigError
 
 DEFAULT_PATH = Path("finops.yaml")

@@ -4,6 +4,7 @@ Loading, its errors and the commented example stand beside this module. Secrets 
 environment only (``AWS_*``, ``FINOPS_FINGERPRINT_KEY``, ``FINOPS_SMTP_PASSWORD``).
 """
 
+import contextlib
 import datetime as dt
 import ipaddress
 import re
@@ -15,16 +16,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    StringConstraints,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
+from finops_pipeline.config.mapped import Fields
+from finops_pipeline.config.section import Section, Text
 from finops_pipeline.formats.names import FORMAT_NAMES
 from finops_pipeline.money import CENT
 
@@ -81,6 +80,15 @@ def _day(value: object) -> object:
     raise ValueError("expected a day such as 2026-01-31")
 
 
+def _instant(value: object) -> object:
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = dt.datetime.fromisoformat(value)
+    if isinstance(value, dt.datetime):
+        return value.replace(tzinfo=value.tzinfo or dt.UTC).astimezone(dt.UTC)
+    raise ValueError("expected a time such as 2026-01-31T14:00:00Z")
+
+
 def _number(value: object) -> object:
     try:
         number = Decimal(str(value))
@@ -122,27 +130,13 @@ def _each_once(entries: Sequence[_Named]) -> None:
         raise ValueError(f"expected each name once: {'; '.join(twice)}")
 
 
-Text = Annotated[str, StringConstraints(min_length=1)]
 Email = Annotated[str, AfterValidator(_address)]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 TimeOfDay = Annotated[str, AfterValidator(_clock)]
 Day = Annotated[dt.date, BeforeValidator(_day)]
+Instant = Annotated[dt.datetime, BeforeValidator(_instant)]
 Number = Annotated[Decimal, BeforeValidator(_number)]
 File = Annotated[Path, BeforeValidator(_file)]
-
-
-class Section(BaseModel):
-    """A part of the config: unknown keys are errors, nothing is converted silently, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_empty_keys(cls, value: Any) -> Any:
-        """A key that stands there without a value counts as absent."""
-        if value is None:
-            return {}
-        return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 
 class Source(Section):
@@ -157,12 +151,37 @@ class Source(Section):
         default="contracted", description="What is charged: our price, or the cost that the log reports"
     )
     key_timezone: TimeZone = Field(default="UTC", description="Time zone of the dates and hours in the object keys")
+    job_time: Instant | None = Field(
+        default=None, description="When the batch jobs of this source were made, where their logs do not say (UTC)"
+    )
+    job_model: Text | None = Field(default=None, description="Model of the batch jobs, where their logs do not say")
+    fields: Fields | None = Field(
+        default=None,
+        validate_default=True,
+        description="Format mapped: column of the usage table to where it stands in a record",
+    )
+    prefix_block_chars: int = Field(
+        default=2048, ge=0, le=1 << 20, description="Characters of a block of the prompt's prefix hashes; 0 for none"
+    )
+    prefix_block_tokens: int | None = Field(
+        default=None, ge=1, description="Input tokens that a block stands for; by default the prompt's share of its own"
+    )
 
     @field_validator("format")
     @classmethod
     def _known_format(cls, value: str) -> str:
         if value not in FORMAT_NAMES:
             raise ValueError(f"expected one of {', '.join(FORMAT_NAMES)}")
+        return value
+
+    @field_validator("fields")
+    @classmethod
+    def _for_mapped_logs(cls, value: Fields | None, info: ValidationInfo) -> Fields | None:
+        is_mapped = info.data.get("format") == "mapped"
+        if is_mapped and value is None:
+            raise ValueError("expected columns of the usage table with their paths, such as event_time: $.timestamp")
+        if value is not None and not is_mapped and "format" in info.data:
+            raise ValueError("expected no fields: only the format mapped takes them, the others know theirs")
         return value
 
     @field_validator("uri")
@@ -327,7 +346,7 @@ class Quarantine(Section):
 class Config(Section):
     """The whole of ``finops.yaml``. ``lake`` and ``sources`` are all that must be there."""
 
-    lake: Text = Field(description="Folder of all tables, relative to this file")
+    lake: Text = Field(description="Where all tables are: a folder (relative to this file), or s3://bucket/prefix")
     start_date: Day = Field(default=dt.date(2024, 1, 1), description="First UTC day; earlier records are quarantined")
     sources: list[Source] = Field(min_length=1, description="Where raw usage logs lie")
     teams: dict[Text, Team] = Field(default={}, description="Teams by the name that the logs give them")
@@ -352,9 +371,12 @@ class Config(Section):
 
     @field_validator("lake")
     @classmethod
-    def _local_lake(cls, value: str) -> str:
-        if "://" in value:
-            raise ValueError("expected a local folder: this version keeps the lake on a local or mounted disk")
+    def _known_place(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if separator and scheme != "s3":
+            raise ValueError("expected a local folder or s3://bucket/prefix")
+        if separator and not rest.split("/", 1)[0]:
+            raise ValueError("expected a bucket after s3://")
         return value
 
     @field_validator("start_date")

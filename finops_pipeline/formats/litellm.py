@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from finops_pipeline.distinct import once_each
 from finops_pipeline.formats.format import (
     HAS_USAGE,
     NOT_USAGE,
@@ -22,14 +23,24 @@ from finops_pipeline.formats.format import (
     texts,
 )
 from finops_pipeline.formats.providers import provider_id, service_of
-from finops_pipeline.formats.tags import tags_of_texts
+from finops_pipeline.formats.tags import tags_of_json
 from finops_pipeline.mediation.layout import DatedKeys
 from finops_pipeline.pricing.model_ids import region_scope
 
 _USAGE = "$.metadata.usage_object"
+_CHOICE = "$.response.choices"
 _MS = 1000
+_CHOICES = 2
+"""Answers of one call whose tool calls are counted; ``n`` above 1 is rare, and above 2 unheard of."""
+
 _AUDIT_KEY = r"(?:^|/)audit_logs/\d{4}-\d\d-\d\d/\d"
 """Audit logs are named by the time alone; below a team that is called ``audit_logs``, ``time-`` stands before it."""
+
+
+def _environment(tags: pl.Expr) -> pl.Expr:
+    named = pl.element().struct.field("key").is_in(["env", "environment"])
+    values = tags_of_json(tags).list.eval(pl.when(named).then(pl.element().struct.field("value")))
+    return values.list.drop_nulls().list.first()
 
 
 def _columns() -> Mapping[str, pl.Expr]:
@@ -59,14 +70,11 @@ def _columns() -> Mapping[str, pl.Expr]:
         "operation": pl.col("operation"),
         "team": pl.coalesce("team", "team_id"),
         "project": pl.coalesce("project", "project_alias"),
-        "environment": pl.col("tags")
-        .list.eval(pl.element().str.extract(r"^env(?:ironment)?:(.+)$"))
-        .list.drop_nulls()
-        .list.first(),
+        "environment": once_each(pl.col("tags"), _environment, pl.String),
         "user_id": pl.col("user_id"),
         "end_user": pl.col("end_user"),
         "api_key_id": pl.col("api_key_id"),
-        "tags": tags_of_texts(pl.col("tags")),
+        "tags": tags_of_json(pl.col("tags")),
         "service_tier": pl.col("service_tier"),
         "stream": stream,
         "batch": (pl.col("operation") == "aretrieve_batch").fill_null(False)
@@ -87,7 +95,7 @@ def _columns() -> Mapping[str, pl.Expr]:
         "input_image_tokens": billable(pl.col("image_in")),
         "output_audio_tokens": billable(pl.col("audio_out")),
         "output_image_tokens": billable(pl.col("image_out")),
-        "tool_calls": pl.col("tool_calls"),
+        "tool_calls": pl.sum_horizontal(f"tools_{n}" for n in range(_CHOICES)),
         "latency_ms": milliseconds("event_time", "end_time"),
         "first_token_ms": pl.when(stream).then(milliseconds("event_time", "first_token_time")),
         "finish_reason": pl.col("finish_reason"),
@@ -124,7 +132,7 @@ LITELLM = Format(
         "user_id": text("$.metadata.user_api_key_user_id"),
         "end_user": text("$.end_user"),
         "api_key_id": text("$.metadata.user_api_key_hash"),
-        "tags": texts("$.request_tags"),
+        "tags": text("$.request_tags"),
         "service_tier": text("$.response.service_tier"),
         "stream": flag("$.stream"),
         "requested_stream": flag("$.model_parameters.stream"),
@@ -145,7 +153,10 @@ LITELLM = Format(
         "image_in": count(f"{_USAGE}.prompt_tokens_details.image_tokens"),
         "image_out": count(f"{_USAGE}.completion_tokens_details.image_tokens"),
         "audio_out": count(f"{_USAGE}.completion_tokens_details.audio_tokens"),
-        "tool_calls": occurrences("$.response.choices[*].message.tool_calls[*].function"),
+        **{
+            f"tools_{n}": occurrences(f"$.response.choices[{n}].message.tool_calls[*].function")
+            for n in range(_CHOICES)
+        },
         "finish_reason": text("$.response.choices[0].finish_reason"),
         "trace_id": text("$.trace_id"),
         "response_cost": money("$.response_cost"),

@@ -5,6 +5,8 @@ Provider ids are those of the price catalogue (genai-prices); unknown names stay
 
 import polars as pl
 
+from finops_pipeline.distinct import once_each
+
 CATALOGUE = (
     "anthropic", "arcee", "avian", "aws", "azure", "baseten", "cerebras", "cloudflare", "cohere", "cursor",
     "databricks", "deepseek", "doubleword", "elevenlabs", "fireworks", "github-copilot", "google", "groq",
@@ -72,6 +74,10 @@ _SERVICE_OF = {
 
 def provider_id(name: pl.Expr) -> pl.Expr:
     """The catalogue's id of a provider, from its own or a gateway's name for it; unknown names stay as they are."""
+    return once_each(name, _provider_id, pl.String)
+
+
+def _provider_id(name: pl.Expr) -> pl.Expr:
     lowered = name.str.to_lowercase()
     known = lowered.replace_strict(_KNOWN, default=None, return_dtype=pl.String)
     family = pl.coalesce(pl.when(lowered.str.starts_with(start)).then(pl.lit(of)) for start, of in _FAMILIES.items())
@@ -80,10 +86,14 @@ def provider_id(name: pl.Expr) -> pl.Expr:
 
 def service_of(name: pl.Expr) -> pl.Expr:
     """The service that bills, from a provider's name in a log; null where it is not known."""
+    return once_each(name, _service_of, pl.String)
+
+
+def _service_of(name: pl.Expr) -> pl.Expr:
     lowered = name.str.to_lowercase()
     exact = lowered.replace_strict(_SERVICE_OF, default=None, return_dtype=pl.String)
     vertex = pl.when(lowered.str.starts_with("vertex_ai")).then(pl.lit("Google Vertex AI"))
-    of_provider = provider_id(name).replace_strict(_SERVICE_OF, default=None, return_dtype=pl.String)
+    of_provider = _provider_id(name).replace_strict(_SERVICE_OF, default=None, return_dtype=pl.String)
     return pl.coalesce(exact, vertex, of_provider)
 
 

@@ -17,13 +17,13 @@ import polars as pl
 
 from finops_pipeline.formats.format import HAS_USAGE, Field, Format, Kind, instant, money, text
 from finops_pipeline.formats.providers import provider_id, provider_of
+from finops_pipeline.formats.statuses import failed
 from finops_pipeline.formats.tags import tags_of_json
 from finops_pipeline.mediation.open_layout import OpenLayout
 from finops_pipeline.schemas import COST, TOKEN_CLASSES, USAGE
 
 _NAMED_OTHERWISE = {"event_time", "raw_model", "reported_cost"}
 _OURS = {"raw_object", "raw_line", "prefix_block_hashes", "prompt_fingerprint"}
-_ERROR = r"^(error|failure|failed|[45]\d\d)$"
 _QUALITIES = ("reported", "estimated", "missing")
 
 
@@ -44,15 +44,13 @@ _BY_NAME = {
 
 def _columns() -> Mapping[str, pl.Expr]:
     by_name = {name: pl.col(name) for name in _BY_NAME}
-    status = pl.col("status").str.strip_chars().str.to_lowercase()
-    failed = pl.coalesce(status.str.contains(_ERROR), pl.col("error_code").is_not_null())
     quality = pl.col("usage_quality").str.strip_chars().str.to_lowercase()
     return by_name | {
         "event_time": pl.col("timestamp"),
         "provider": pl.coalesce(provider_id(pl.col("provider")), provider_of(pl.col("service"))),
         "raw_model": pl.coalesce("model", "raw_model"),
         "reported_cost": pl.coalesce("cost", "reported_cost"),
-        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": pl.when(failed(pl.col("status"), pl.col("error_code"))).then(pl.lit("error")).otherwise(pl.lit("ok")),
         "tags": tags_of_json(pl.col("tags")),
         "usage_quality": pl.when(quality.is_in(_QUALITIES)).then(quality),
         HAS_USAGE: pl.any_horizontal(pl.col(*TOKEN_CLASSES).is_not_null()),

@@ -1,8 +1,16 @@
-"""The formats by their names in the config. A new format is a module of its own and a line here."""
+"""The format of a source, imported when it is first asked for. Which formats there are stands in ``names``."""
 
-from finops_pipeline.formats.bedrock import BEDROCK
+from importlib import import_module
+
+from finops_pipeline.config.model import Source
 from finops_pipeline.formats.format import Format
-from finops_pipeline.formats.litellm import LITELLM
-from finops_pipeline.formats.record import RECORD
+from finops_pipeline.formats.names import FORMATS
 
-FORMATS: dict[str, Format] = {fmt.name: fmt for fmt in (BEDROCK, LITELLM, RECORD)}
+
+def format_of(source: Source) -> Format:
+    """The format that a source's logs have."""
+    module, _, name = FORMATS[source.format].partition(":")
+    declared = getattr(import_module(module), name)
+    fmt = declared if isinstance(declared, Format) else declared(source)
+    assert isinstance(fmt, Format)
+    return fmt

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from finops_pipeline.distinct import once_each
+
 GEOGRAPHIES = ("us", "us-gov", "eu", "apac", "au", "jp", "ca", "in")
 """Geographies of Amazon Bedrock's cross-region inference profiles, as they stand before the model's vendor."""
 
@@ -133,6 +135,10 @@ def region_scope(raw_model: pl.Expr) -> pl.Expr:
     An ARN has the scope of its last segment. Application inference profiles, prompt routers and null give null.
     Meant for ids of a cloud that has scopes (Amazon Bedrock); other providers' ids would all be ``in-region``.
     """
+    return once_each(raw_model, _region_scope, pl.String)
+
+
+def _region_scope(raw_model: pl.Expr) -> pl.Expr:
     text = raw_model.str.strip_chars().str.to_lowercase()
     place = text.str.extract(r"([^/]*)$").str.extract(_PLACE + r"[a-z0-9-]+\.")
     return (

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from finops_pipeline.schemas.contract import Column, Table
+from finops_pipeline.schemas.contract import INSTANT, Column, Table
 from finops_pipeline.schemas.usage import USAGE
 
 OUTCOMES = ("usage", "duplicate", "merged", "not_usage", "quarantined", "another_day")
@@ -12,7 +12,7 @@ OBJECT_STATES = ("read", "damaged", "vanished", "expired")
 
 INGEST_OBJECTS = Table(
     name="ingest_objects",
-    version=1,
+    version=2,
     meaning="The objects that a day read, and what became of their records.",
     partition_keys=("source", "date"),
     columns=(
@@ -29,7 +29,7 @@ INGEST_OBJECTS = Table(
         Column(
             "own", pl.Boolean, "Whether the key belongs to this day; false for a neighbour within grace_hours", False
         ),
-        Column("lines", pl.Int64, "Lines that are not blank", False),
+        Column("lines", pl.Int64, "Lines that are not blank, rows of a table, or documents", False),
         Column("records", pl.Int64, "Records: the sum of the outcomes", False),
         Column("usage", pl.Int64, "Records that became usage of this day", False),
         Column("duplicate", pl.Int64, "Records whose call another record already tells", False),
@@ -38,6 +38,10 @@ INGEST_OBJECTS = Table(
         Column("quarantined", pl.Int64, "Records that cannot be read as usage", False),
         Column("another_day", pl.Int64, "Records that another day counts, strays among them", False),
         Column("strays", pl.Int64, "Part of another_day: handed over to their own day", False),
+        Column(
+            "conflicts", pl.Int64, "Part of duplicate: other model, tokens, cost or status than the one kept", False
+        ),
+        Column("near_duplicates", pl.Int64, "Part of usage: like a call within a millisecond, under another id", False),
     ),
 )
 
@@ -58,8 +62,11 @@ QUARANTINE = Table(
 
 STRAYS = Table(
     name="strays",
-    version=1,
+    version=2,
     meaning="Calls found far from their day, waiting for that day to be run again.",
     partition_keys=("source", "date"),
-    columns=USAGE.columns,
+    columns=(
+        *USAGE.columns,
+        Column("record_version", INSTANT, "When the record was written, in formats that write it anew; else null"),
+    ),
 )

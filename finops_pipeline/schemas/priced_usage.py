@@ -24,7 +24,7 @@ PRICE_REASONS = (
 
 PRICED_USAGE = Table(
     name="priced_usage",
-    version=1,
+    version=2,
     meaning="Calls with owner and price.",
     partition_keys=("date",),
     columns=(

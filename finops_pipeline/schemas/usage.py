@@ -26,7 +26,7 @@ TAGS = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 
 USAGE = Table(
     name="usage",
-    version=1,
+    version=2,
     meaning="Model calls as their logs said them, deduplicated.",
     partition_keys=("source", "date"),
     columns=(
@@ -66,8 +66,8 @@ USAGE = Table(
         Column("output_image_tokens", pl.Int64, "Part of output_tokens"),
         Column("web_searches", pl.Int64, "Searches that the provider ran for the call"),
         Column("tool_calls", pl.Int64, "Tool calls in the response"),
-        Column("latency_ms", pl.Int64, "Milliseconds from request to the whole response"),
-        Column("first_token_ms", pl.Int64, "Milliseconds to the first token, streamed calls only"),
+        Column("latency_ms", pl.Float64, "Milliseconds from request to the whole response"),
+        Column("first_token_ms", pl.Float64, "Milliseconds to the first token, streamed calls only"),
         Column("finish_reason", pl.String, "Why the model stopped"),
         Column("trace_id", pl.String, "Shared by a request's retries and fallbacks"),
         Column("session_id", pl.String, "Shared by a conversation's calls"),

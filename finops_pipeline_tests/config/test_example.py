@@ -7,7 +7,9 @@ from typing import Any, get_args
 
 from finops_pipeline.config.example import EXAMPLE
 from finops_pipeline.config.loading import load_config
-from finops_pipeline.config.model import Config, Section
+from finops_pipeline.config.mapped import Column, Conventions, Fields
+from finops_pipeline.config.model import Config
+from finops_pipeline.config.section import Section
 
 
 def loaded(folder: Path, text: str) -> Config:
@@ -22,7 +24,9 @@ def uncommented(text: str) -> str:
 
 
 def keys(section: type[Section]) -> Iterator[str]:
-    for name, field in section.model_fields.items():
+    # Columns of mapped logs are those of the usage table, and an example of each kind does.
+    shown = Conventions.model_fields if section is Fields else section.model_fields
+    for name, field in shown.items():
         yield field.alias or name
         for inner in sections(field.annotation):
             yield from keys(inner)
@@ -43,7 +47,7 @@ def test_it_loads(tmp_path: Path) -> None:
 
 def test_it_loads_with_every_key_turned_on(tmp_path: Path) -> None:
     config = loaded(tmp_path, uncommented(EXAMPLE))
-    assert [s.name for s in config.sources] == ["bedrock", "gateway", "internal"]
+    assert [s.name for s in config.sources] == ["bedrock", "gateway", "internal", "batches", "kong"]
     assert config.ownership[0].name == "legacy-key"
     assert config.budgets[0].limit == 5000
     assert config.model_aliases == {"gpt-5-eu": "gpt-5"}
@@ -53,6 +57,13 @@ def test_every_key_of_the_model_stands_in_it() -> None:
     text = uncommented(EXAMPLE)
     missing = [k for k in keys(Config) if not re.search(rf"^[ -]*{k}:", text, re.MULTILINE)]
     assert missing == []
+
+
+def test_every_kind_of_mapped_column_stands_in_it(tmp_path: Path) -> None:
+    fields = loaded(tmp_path, uncommented(EXAMPLE)).source("kong").fields
+    assert fields is not None
+    kinds = {kind for field in Fields.model_fields.values() for kind in sections(field.annotation)}
+    assert {type(column) for column in fields.columns().values()} == {k for k in kinds if issubclass(k, Column)}
 
 
 def test_commented_keys_show_their_defaults(tmp_path: Path) -> None:

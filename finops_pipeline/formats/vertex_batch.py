@@ -1,0 +1,62 @@
+"""Vertex AI's batch jobs of Gemini models: JSON lines in the folder of the job, or rows of a BigQuery table.
+
+Rules and their sources: Vertex AI's documentation of batch inference from Cloud Storage and BigQuery; what a request
+and a response say is in ``gemini``. A line is ``{status, processed_time, request, response}``; a status that is not
+empty is an error. In a table, request and response are JSON texts.
+
+Unverified: the code within the status of a failed line (``Bad Request: {"error": {"code": 400, …}}``).
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from finops_pipeline.formats.format import JOB_MODEL, JOB_TIME, Format, Job, instant, text
+from finops_pipeline.formats.gemini import (
+    function_calls,
+    prompt_of,
+    request_columns,
+    request_fields,
+    response_columns,
+    response_fields,
+)
+from finops_pipeline.mediation.open_layout import OpenLayout
+
+_REQUEST, _RESPONSE = "$.request", "$.response"
+
+
+def _columns() -> Mapping[str, pl.Expr]:
+    model = pl.coalesce("model_version_0", "request_model", JOB_MODEL)
+    failure = pl.col("failure")
+    return {
+        **request_columns(pl.coalesce("request_model", JOB_MODEL)),
+        **response_columns(1, model),
+        "tool_calls": pl.col("calls"),
+        "request_id": pl.col("response_id_0"),
+        "event_time": pl.coalesce("processed_time", JOB_TIME),
+        "raw_model": model,
+        "service_tier": pl.lit("batch"),
+        "stream": pl.lit(False),
+        "batch": pl.lit(True),
+        "status": pl.when(failure.is_null()).then(pl.lit("ok")).otherwise(pl.lit("error")),
+        "error_code": failure.str.extract(r'"code"\s*:\s*"?(\w+)'),
+    }
+
+
+VERTEX_BATCH = Format(
+    name="vertex_batch",
+    version=1,
+    layout=OpenLayout(),
+    fields={
+        "failure": text("$.status"),
+        "processed_time": instant("$.processed_time"),
+        **request_fields(_REQUEST),
+        **response_fields(_RESPONSE),
+        "calls": function_calls(_RESPONSE),
+    },
+    columns=_columns,
+    prompt=prompt_of(_REQUEST),
+    embedded=(_REQUEST, _RESPONSE),
+    tables=True,
+    job=Job(),
+)
