@@ -5,21 +5,19 @@ Which alerts hold, and who is told, is decided in ``alerts``.
 
 import contextlib
 import datetime as dt
-import fcntl
 import hashlib
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter
 
 from finops_pipeline.errors import LakeError
-from finops_pipeline.files import naming_the_lake, write_atomically
 from finops_pipeline.lake import Lake
+from finops_pipeline.leases import PATIENCE
 
 Kind = Literal["actual", "forecast"]
 State = Literal["open", "retracted"]
@@ -89,13 +87,14 @@ class AlertState:
 
 
 _STATE = TypeAdapter(AlertState)
+_SUFFIX = ".json"
 
 
 class AlertStates:
     """The states of one month's alerts: ``alerts/month=<m>/<key>.json``."""
 
     def __init__(self, lake: Lake, month: str) -> None:
-        self._folder = lake.root / "alerts" / f"month={month}"
+        self._storage, self._month = lake.storage, month
 
     def read(self) -> list[AlertState]:
         """All of them, in order of key.
@@ -103,14 +102,9 @@ class AlertStates:
         Raises:
             LakeError: naming the file that cannot be read.
         """
-        try:
-            return [_read(path) for path in sorted(self._folder.iterdir()) if path.suffix == ".json"]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise LakeError(
-                f"{self._folder}: cannot be read ({error.strerror or error}). Check the lake's permissions."
-            ) from error
+        names = sorted(file.name for file in self._storage.files(self._file("")) if file.name.endswith(_SUFFIX))
+        contents = zip(names, self._storage.each(self._storage.read, names), strict=True)
+        return [_state(self._storage.place(name), found.content) for name, found in contents if found is not None]
 
     def write(self, state: AlertState) -> None:
         """Make this the state of its alert.
@@ -118,23 +112,21 @@ class AlertStates:
         Raises:
             LakeError: it cannot be written; what was there stays.
         """
-        path = self._folder / f"{state.alert.key}.json"
-        with naming_the_lake(path):
-            write_atomically(path, _STATE.dump_json(state, indent=2))
+        self._storage.write(self._file(f"{state.alert.key}{_SUFFIX}"), _STATE.dump_json(state, indent=2))
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Evaluate alone: reading the states and writing them is one step for all runs. The lock ends with its process.
+        """Evaluate alone: reading the states and writing them is one step for all runs.
 
         Raises:
-            LakeError: the folder cannot be written.
+            LeaseHeldError: another run is at it, and has not finished in time.
+            LakeError: the lake cannot be written.
         """
-        with naming_the_lake(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            guard = (self._folder / ".guard").open("a")
-        with guard:
-            fcntl.flock(guard, fcntl.LOCK_EX)
+        with self._storage.lease(f"alerts-month={self._month}", PATIENCE):
             yield
+
+    def _file(self, name: str) -> str:
+        return f"alerts/month={self._month}/{name}"
 
 
 def alert_key(budget: str, period: str, kind: Kind, threshold: Decimal, limit: Decimal) -> str:
@@ -150,12 +142,11 @@ def _plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _read(path: Path) -> AlertState:
-    content = path.read_bytes()
+def _state(place: str, content: bytes) -> AlertState:
     try:
         return _STATE.validate_json(content)
     except ValueError as error:
         raise LakeError(
-            f"{path}: no readable state of an alert. Delete it and run any day of its month again: the alert opens "
+            f"{place}: no readable state of an alert. Delete it and run any day of its month again: the alert opens "
             "anew, and what was mailed is not mailed again."
         ) from error

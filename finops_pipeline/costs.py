@@ -137,10 +137,10 @@ def gaps(lake: Lake, first_day: dt.date, last_day: dt.date) -> Gaps:
     Raises:
         LakeError: the lake cannot be read.
     """
-    stamps = {day: lake.stamp(DAILY_COSTS, date=day) for day in days_between(first_day, last_day)}
-    lacking = {day: stamp.notes.get("missing_sources") for day, stamp in stamps.items() if stamp is not None}
+    days = days_between(first_day, last_day)
+    lacking = {part.date: stamp.notes.get("missing_sources") for part, stamp in lake.stamps(DAILY_COSTS, date=days)}
     return Gaps(
-        missing=tuple(day for day, stamp in stamps.items() if stamp is None),
+        missing=tuple(day for day in days if day not in lacking),
         partial={day: tuple(map(str, names)) for day, names in lacking.items() if isinstance(names, list) and names},
     )
 

@@ -1,156 +1,154 @@
 """The lake: tables as Hive-style folders of Parquet, replaced a partition at a time by one atomic step.
 
-Layout: ``<root>/<table>/<key>=<value>/…/part-0.parquet``. Partition keys stand in the path only. The key-value
-metadata of each file says which schema version, inputs and run made it. What the rows mean is none of this module's
-business: it checks each frame against its table's contract and refuses what does not meet it.
+Layout: ``<root>/<table>/<key>=<value>/…/part-0.parquet``, in a local folder and on S3 alike. Partition keys stand in
+the path only. The key-value metadata of each file says which schema version, inputs and run made it. What the rows
+mean is none of this module's business: it checks each frame against its table's contract and refuses what does not
+meet it.
 
-Beside the tables stand ``_leases`` (who is writing what) and ``_staging`` (files not finished yet, deletions under
-way). No reader looks there, so whoever reads a table's folder sees whole partitions only.
+Beside the tables stand ``_leases`` (who is writing what) and files for people and for later steps, which ``storage``
+reads and writes. Where and how files lie is its business alone.
 """
 
 import contextlib
 import datetime as dt
-import json
-import shutil
-import time
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 import polars as pl
-import pyarrow.parquet as pq
 
-from finops_pipeline import leases
-from finops_pipeline.errors import LakeError
-from finops_pipeline.files import naming_the_lake, sync
+from finops_pipeline.leases import PATIENCE
+from finops_pipeline.partition_file import Footer, PartitionWriter, Stamp, read_footer
 from finops_pipeline.schemas import Table
+from finops_pipeline.storage import Stored, open_storage
+
+if TYPE_CHECKING:
+    from finops_pipeline.config.model import Config
+
+__all__ = ["Key", "Lake", "Part", "PartitionWriter", "Stamp", "open_lake", "root_of"]
 
 Key = str | int | dt.date
 
-STAGING_TIME = dt.timedelta(days=2)
-"""What was not touched in the staging folder for this long was left there by a run that died."""
+KNOWN_FOOTERS = 8192
+"""Footers that a process remembers, of files whose version tells whether they are the same."""
 
-_PREFIX = "finops."
+_SUFFIX = ".parquet"
+_ONLY_PART = "part-0"
 _DTYPES: dict[str, pl.DataType] = {"date": pl.Date(), "revision": pl.Int64()}
+_footers: dict[tuple[str, str, str], Footer] = {}
 
 
 @dataclass(frozen=True)
-class Stamp:
-    """What a partition's file says of its making.
+class Part:
+    """One file of a table.
 
     Attributes:
-        schema_version: Version of the table's contract.
-        input_digest: SHA-256 over everything that the rows depend on; equal digests mean equal rows.
-        run: The run that wrote it.
-        notes: Further facts for later steps, JSON values: what is missing, how much was read.
+        keys: Of its partition, as text.
+        name: What tells it from other parts of the partition; nearly always ``part-0``.
+        file: Where it lies.
     """
 
-    schema_version: int
-    input_digest: str
-    run: str
-    notes: Mapping[str, object] = field(default_factory=dict)
+    keys: Mapping[str, str]
+    name: str
+    file: Stored
 
-    def encode(self) -> dict[str, str]:
-        return {
-            f"{_PREFIX}schema_version": str(self.schema_version),
-            f"{_PREFIX}input_digest": self.input_digest,
-            f"{_PREFIX}run": self.run,
-            f"{_PREFIX}notes": json.dumps(dict(self.notes), sort_keys=True),
-        }
-
-    @classmethod
-    def decode(cls, metadata: Mapping[str, str]) -> "Stamp":
-        return cls(
-            schema_version=int(metadata.get(f"{_PREFIX}schema_version", 0)),
-            input_digest=metadata.get(f"{_PREFIX}input_digest", ""),
-            run=metadata.get(f"{_PREFIX}run", ""),
-            notes=json.loads(metadata.get(f"{_PREFIX}notes", "{}")),
-        )
+    @property
+    def date(self) -> dt.date:
+        """The day of a daily table's part."""
+        return dt.date.fromisoformat(self.keys["date"])
 
 
 class Lake:
-    """Tables below one local folder.
+    """Tables below one root.
 
     Every method takes the partition's keys as keyword arguments, those of the table's ``partition_keys``:
     ``lake.write(DAILY_COSTS, frame, stamp, date=day)``.
     """
 
-    def __init__(self, root: Path) -> None:
-        """A lake at ``root``, which the first write makes.
+    def __init__(self, root: Path | str) -> None:
+        """A lake in a local folder, which the first write makes, or at ``s3://bucket/prefix``.
 
         Raises:
             LakeError: readers of Hive-style folders would take a step of the path itself for a partition key.
         """
-        if any("=" in step for step in root.absolute().parts):
-            raise LakeError(
-                f"{root.absolute()}: a lake cannot lie below a folder with = in its name, which readers take for a "
-                "partition key. Choose another folder for `lake` in finops.yaml."
-            )
-        self.root = root
+        self.storage = open_storage(root)
 
-    # -- paths ---------------------------------------------------------------------------------------------------
+    # -- places --------------------------------------------------------------------------------------------------
 
-    def folder(self, table: Table, **keys: Key) -> Path:
-        """Folder of a partition, or of all partitions that share the leading keys given."""
-        _known(table, keys)
-        given = table.partition_keys[: len(keys)]
-        if set(given) != set(keys):
-            raise ValueError(f"{table.name}: {', '.join(keys)} are not the leading partition keys")
-        return self.root.joinpath(table.name, *(_step(name, keys[name]) for name in given))
+    def folder(self, table: Table, **keys: Key) -> str:
+        """Where a partition lies, or all partitions that share the leading keys given; for people."""
+        return self.storage.place(_folder(table, keys))
 
-    def path(self, table: Table, *, part: str = "part-0", **keys: Key) -> Path:
-        """File of a partition, whether it exists or not."""
-        _complete(table, keys)
-        return self.folder(table, **keys) / f"{part}.parquet"
+    def place(self, table: Table, *, part: str = _ONLY_PART, **keys: Key) -> str:
+        """Where the file of a partition lies, whether it exists or not; for people."""
+        return self.storage.place(_file(table, part, keys))
 
-    def files(self, table: Table, **keys: Key | Iterable[Key]) -> list[Path]:
+    def parts(self, table: Table, **keys: Key | Iterable[Key]) -> list[Part]:
         """Files of the partitions whose keys are among those given (one value or several each), in path order.
 
         Raises:
-            LakeError: a folder cannot be listed; one that does not exist simply holds nothing.
+            LakeError: the lake cannot be listed; a folder that does not exist simply holds nothing.
         """
         _known(table, keys)
-        folders = [self.root / table.name]
-        for name in table.partition_keys:
-            wanted = keys.get(name)
-            if wanted is None:
-                folders = [folder / n for folder in folders for n in _names(folder) if n.startswith(f"{name}=")]
-            else:
-                values = [wanted] if isinstance(wanted, str | int | dt.date) else list(wanted)
-                folders = [folder / step for folder in folders for step in sorted({_step(name, v) for v in values})]
-        return [folder / n for folder in folders for n in _names(folder) if n.endswith(".parquet")]
+        wanted = {name: {_step(name, value) for value in _values(keys[name])} for name in keys}
+        listed = self.storage.each(self.storage.files, self._prefixes(table, wanted))
+        found = sorted((file.name.split("/")[1:], file) for files in listed for file in files)
+        return [
+            Part(_keys(steps), name.removesuffix(_SUFFIX), file)
+            for (*steps, name), file in found
+            if name.endswith(_SUFFIX) and _is_wanted(table, steps, wanted)
+        ]
 
     def partitions(self, table: Table, **keys: Key | Iterable[Key]) -> list[dict[str, str]]:
         """Keys of the partitions that exist, as text, in path order."""
-        folders = dict.fromkeys(file.parent for file in self.files(table, **keys))
-        steps = (folder.relative_to(self.root / table.name).parts for folder in folders)
-        return [{name: unquote(value) for name, _, value in (s.partition("=") for s in path)} for path in steps]
+        found = {tuple(part.keys.items()): dict(part.keys) for part in self.parts(table, **keys)}
+        return list(found.values())
+
+    def _prefixes(self, table: Table, wanted: Mapping[str, Iterable[str]]) -> list[str]:
+        """What to list for the wanted steps: as little as can be, in as few listings."""
+        prefixes = [f"{table.name}/"]
+        for place, name in enumerate(table.partition_keys):
+            last = place == len(table.partition_keys) - 1
+            if name not in wanted:
+                if not any(later in wanted for later in table.partition_keys[place:]):
+                    break
+                found = self.storage.each(self.storage.folders, prefixes)
+                prefixes = [f"{above}{step}/" for above, steps in zip(prefixes, found, strict=True) for step in steps]
+                continue
+            steps = [f"{step}/" for step in sorted(wanted[name])]
+            if last and len(steps) > 1:  # days, of a month as a rule: one listing for all of them
+                steps = [commonprefix(steps)]  # noqa: RUF071 (a prefix of S3 is one of characters)
+            prefixes = [above + step for above in prefixes for step in steps]
+        return prefixes
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def stamp(self, table: Table, *, part: str = "part-0", **keys: Key) -> Stamp | None:
-        """What the partition's file says of its making; None where there is no such partition."""
-        return self.stamp_of(self.path(table, part=part, **keys))
-
-    def stamp_of(self, file: Path) -> Stamp | None:
-        """The same for a file of :meth:`files`.
+    def stamp(self, table: Table, *, part: str = _ONLY_PART, **keys: Key) -> Stamp | None:
+        """What the partition's file says of its making; None where there is no such partition.
 
         Raises:
             LakeError: the file is there and cannot be read.
         """
-        try:
-            raw = pq.read_metadata(file).metadata or {}
-            return Stamp.decode({k.decode(): v.decode() for k, v in raw.items() if k.startswith(_PREFIX.encode())})
-        except FileNotFoundError:
-            return None
-        except PermissionError as error:
-            raise LakeError(f"{file}: cannot be read. Check the permissions of the lake's folder.") from error
-        except (OSError, ValueError) as error:
-            raise LakeError(
-                f"{file}: no readable Parquet file ({str(error).strip()}). Delete it and run its day again."
-            ) from error
+        footer = self._footer(Stored(_file(table, part, keys)))
+        return None if footer is None else footer.stamp
+
+    def stamps(self, table: Table, **keys: Key | Iterable[Key]) -> list[tuple[Part, Stamp]]:
+        """The same of every file of :meth:`parts`: to be preferred where there are several.
+
+        Raises:
+            LakeError: a file is there and cannot be read.
+        """
+        parts = self.parts(table, **keys)
+        footers = self.storage.each(lambda part: self._footer(part.file), parts)
+        return [(part, footer.stamp) for part, footer in zip(parts, footers, strict=True) if footer is not None]
+
+    def rows(self, table: Table, **keys: Key | Iterable[Key]) -> int:
+        """Rows of these partitions, as their footers have them."""
+        footers = self.storage.each(lambda part: self._footer(part.file), self.parts(table, **keys))
+        return sum(footer.rows for footer in footers if footer is not None)
 
     def scan(self, table: Table, **keys: Key | Iterable[Key]) -> pl.LazyFrame:
         """The partitions whose keys are among those given, with the keys as columns; no rows where there are none.
@@ -159,7 +157,7 @@ class Lake:
         """
         hive = {name: _DTYPES.get(name, pl.String()) for name in table.partition_keys}
         schema = pl.Schema({**table.schema, **hive})
-        files = self.files(table, **keys)
+        files = self.storage.each(self.storage.fetch, [part.file for part in self.parts(table, **keys)])
         if not files:
             return pl.LazyFrame(schema=schema)
         return pl.scan_parquet(
@@ -172,71 +170,50 @@ class Lake:
             extra_columns="ignore",
         ).select(schema.names())
 
+    def local_file(self, table: Table, *, part: str = _ONLY_PART, **keys: Key) -> Path:
+        """A partition's file on this machine, for a reader of its own.
+
+        Raises:
+            LakeError: it cannot be read.
+        """
+        return self.storage.fetch(Stored(_file(table, part, keys)))
+
+    def _footer(self, file: Stored) -> Footer | None:
+        known = _footers.get((self.storage.root, *file)) if file.version else None
+        if known is not None:
+            return known
+        footer = read_footer(self.storage.place(file.name), lambda size: self.storage.tail(file.name, size))
+        if footer is not None and footer.version:
+            while len(_footers) >= KNOWN_FOOTERS:
+                _footers.pop(next(iter(_footers)), None)
+            _footers[self.storage.root, file.name, footer.version] = footer
+        return footer
+
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def write(self, table: Table, frame: pl.DataFrame, stamp: Stamp, *, part: str = "part-0", **keys: Key) -> Path:
+    def write(self, table: Table, frame: pl.DataFrame, stamp: Stamp, *, part: str = _ONLY_PART, **keys: Key) -> None:
         """Replace a partition (or one part of it) by ``frame``, whole or not at all.
 
         Raises:
             ContractError: the frame does not meet the table's contract.
+            LeaseHeldError: a lease of this lake was lost to another run meanwhile; nothing is written.
             LakeError: the lake cannot be written.
         """
         with self.writer(table, stamp, part=part, **keys) as append:
             append(frame)
-        return self.path(table, part=part, **keys)
 
     @contextlib.contextmanager
-    def writer(self, table: Table, stamp: Stamp, *, part: str = "part-0", **keys: Key) -> Iterator["PartitionWriter"]:
+    def writer(self, table: Table, stamp: Stamp, *, part: str = _ONLY_PART, **keys: Key) -> Iterator[PartitionWriter]:
         """Replace a partition by the frames appended, one row group each, when the block ends without an error."""
-        target = self.path(table, part=part, **keys)
-        with naming_the_lake(target):
-            staged = self._staging() / f"{table.name}-{uuid.uuid4().hex}.parquet"
-        writer = PartitionWriter(table, staged, stamp)
-        try:
-            yield writer
-            writer.close()
-            with naming_the_lake(target):
-                _publish(staged, target)
-        finally:
-            writer.abandon()
-            staged.unlink(missing_ok=True)
-
-    def remove(self, table: Table, *, part: str | None = None, **keys: Key) -> None:
-        """Delete a partition, or one part of it, in one step; nothing happens where there is none.
-
-        Raises:
-            LakeError: it is there and cannot be deleted.
-        """
-        _complete(table, keys)
-        target = self.folder(table, **keys) if part is None else self.path(table, part=part, **keys)
-        with naming_the_lake(target):
-            if not target.exists():
-                return
-            leaving = self._staging() / f"{table.name}-{uuid.uuid4().hex}.removed"
-            with contextlib.suppress(FileNotFoundError):
-                target.rename(leaving)
-        _discard(leaving)
-
-    def check_writable(self) -> None:
-        """Write a file and take it away again, so that a run says once what every partition would fail of.
-
-        Raises:
-            LakeError: the lake cannot be written.
-        """
-        with naming_the_lake(self.root):
-            trial = self._staging() / f"trial-{uuid.uuid4().hex}"
-            trial.write_bytes(b"x")
-            trial.unlink()
-
-    def _staging(self) -> Path:
-        """The folder of unfinished files, on the same file system as the tables, swept of what dead runs left."""
-        folder = self.root / "_staging"
-        folder.mkdir(parents=True, exist_ok=True)
-        for entry in folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if entry.stat().st_mtime < time.time() - STAGING_TIME.total_seconds():
-                    _discard(entry)
-        return folder
+        name = _file(table, part, keys)
+        with self.storage.staged() as staged:
+            writer = PartitionWriter(table, staged, stamp)
+            try:
+                yield writer
+                writer.close()
+                self.storage.publish(staged, name)
+            finally:
+                writer.abandon()
 
     # -- concurrency ---------------------------------------------------------------------------------------------
 
@@ -253,72 +230,51 @@ class Lake:
             LeaseHeldError: another live run holds it, in this process or another, and has not finished in time.
         """
         _complete(table, keys)
-        name = "-".join([table.name, *(_step(key, keys[key]) for key in table.partition_keys)])
-        file = self.root / "_leases" / f"{name}.json"
-        with naming_the_lake(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            lock = leases.acquire(file, wait)
-        try:
+        steps = (_step(key, keys[key]) for key in table.partition_keys)
+        with self.storage.lease("-".join([table.name, *steps]), wait):
             yield
-        finally:
-            leases.release(file, lock)
 
-    def claim(self, table: Table, **keys: Key) -> bool:
-        """Create the partition's folder; False where somebody else already has. Revisions are claimed this way."""
-        _complete(table, keys)
-        folder = self.folder(table, **keys)
-        with naming_the_lake(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                return False
-        return True
+    @contextlib.contextmanager
+    def making(self, table: Table, digest: str, *, force: bool = False, **keys: Key) -> Iterator[bool]:
+        """Whether a partition is to be made from inputs of that digest; its lease is held for the block if so.
 
+        Args:
+            table: The table.
+            digest: Of the inputs; a partition whose stamp has it is left alone.
+            force: Make it all the same.
+            keys: The partition.
 
-class PartitionWriter:
-    """Appends frames to one file, a row group each; each must meet the contract."""
-
-    def __init__(self, table: Table, path: Path, stamp: Stamp) -> None:
-        self._table, self._path, self._stamp = table, path, stamp
-        self._writer: pq.ParquetWriter | None = None
-        self.rows = 0
-
-    def __call__(self, frame: pl.DataFrame) -> None:
-        self._table.check(frame)
-        if frame.height == 0 and self._writer is not None:
+        Raises:
+            LeaseHeldError: another run is making it, and has not finished in time.
+        """
+        if not force and self._is_current(table, digest, keys):
+            yield False
             return
-        arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-        with naming_the_lake(self._path):
-            if self._writer is None:
-                schema = arrow.schema
-                self._writer = pq.ParquetWriter(self._path, schema, compression="zstd", store_decimal_as_integer=True)
-            self._writer.write_table(arrow.cast(self._writer.schema))
-        self.rows += frame.height
+        with self.lease(table, wait=PATIENCE, **keys):
+            # Looked at again under the lease: another run may just have made it.
+            yield force or not self._is_current(table, digest, keys)
 
-    def annotate(self, notes: Mapping[str, object], *, input_digest: str | None = None) -> None:
-        """Add to the stamp what is known only once the rows are: it is written when the file is closed."""
-        self._stamp = replace(
-            self._stamp,
-            notes={**self._stamp.notes, **notes},
-            input_digest=input_digest or self._stamp.input_digest,
-        )
+    def _is_current(self, table: Table, digest: str, keys: Mapping[str, Key]) -> bool:
+        footer = self._footer(Stored(_file(table, _ONLY_PART, keys)))
+        return footer is not None and footer.stamp.input_digest == digest
 
-    def close(self) -> None:
-        """Finish the file; one of no rows where nothing was appended."""
-        if self._writer is None:
-            self(self._table.empty())
-        assert self._writer is not None
-        with naming_the_lake(self._path):
-            self._writer.add_key_value_metadata(self._stamp.encode())
-            self._writer.close()
-        self._writer = None
 
-    def abandon(self) -> None:
-        """Let go of an unfinished file. What stopped the writing is the error to tell, not what this meets."""
-        if self._writer is not None:
-            with contextlib.suppress(OSError):
-                self._writer.close()
+def open_lake(config: "Config") -> Lake:
+    """The lake of a config.
+
+    Raises:
+        LakeError: its place cannot hold a lake.
+    """
+    return Lake(root_of(config))
+
+
+def root_of(config: "Config") -> Path | str:
+    """Where the lake of a config lies: a folder, or ``s3://bucket/prefix``."""
+    return config.lake if "://" in config.lake else config.resolved(config.lake)
+
+
+def _values(wanted: Key | Iterable[Key]) -> Sequence[Key]:
+    return [wanted] if isinstance(wanted, str | int | dt.date) else list(wanted)
 
 
 def _known(table: Table, keys: Iterable[str]) -> None:
@@ -334,6 +290,19 @@ def _complete(table: Table, keys: Iterable[str]) -> None:
         raise ValueError(f"{table.name} needs the partition key {', '.join(sorted(missing))}")
 
 
+def _folder(table: Table, keys: Mapping[str, Key]) -> str:
+    _known(table, keys)
+    given = table.partition_keys[: len(keys)]
+    if set(given) != set(keys):
+        raise ValueError(f"{table.name}: {', '.join(keys)} are not the leading partition keys")
+    return "/".join([table.name, *(_step(name, keys[name]) for name in given)])
+
+
+def _file(table: Table, part: str, keys: Mapping[str, Key]) -> str:
+    _complete(table, keys)
+    return f"{_folder(table, keys)}/{part}{_SUFFIX}"
+
+
 def _step(name: str, value: Key) -> str:
     """One step of a partition's path, percent-encoded as Hive readers expect it."""
     text = str(value)
@@ -342,36 +311,13 @@ def _step(name: str, value: Key) -> str:
     return f"{name}={quote(text, safe='')}"
 
 
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in folder.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise LakeError(
-            f"{folder}: cannot be listed ({error.strerror or error}). "
-            "Check `lake` in finops.yaml and the folder's permissions."
-        ) from error
+def _keys(steps: Iterable[str]) -> dict[str, str]:
+    return {name: unquote(value) for name, _, value in (step.partition("=") for step in steps)}
 
 
-def _publish(staged: Path, target: Path) -> None:
-    """Move a finished file into place so that it survives a crash of the machine."""
-    sync(staged)
-    made = []
-    folder = target.parent
-    while not folder.exists():
-        made.append(folder)
-        folder = folder.parent
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged.replace(target)
-    for changed in [target.parent, *(created.parent for created in made)]:
-        sync(changed)
-
-
-def _discard(path: Path) -> None:
-    """Delete what no reader sees any more; what cannot be deleted now is swept later."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
+def _is_wanted(table: Table, steps: Sequence[str], wanted: Mapping[str, Collection[str]]) -> bool:
+    """Whether a path below the table's folder is that of a partition, and of one that is asked for."""
+    names = [step.partition("=")[0] for step in steps]
+    return names == list(table.partition_keys) and all(
+        name not in wanted or step in wanted[name] for name, step in zip(names, steps, strict=True)
+    )

@@ -3,13 +3,16 @@
 import datetime as dt
 import gzip
 import json
-from collections.abc import Callable, Iterable
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from finops_pipeline.config.model import Config
+from finops_pipeline.demo.server import S3Server
 from finops_pipeline.lake import Lake
 
 DAY = dt.date(2026, 10, 5)
@@ -19,6 +22,35 @@ NOW = dt.datetime(2026, 11, 2, 2, 0, tzinfo=dt.UTC)
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
+
+
+LAKE_BUCKET = "lake-of-tests"
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server on loopback, with a bucket."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        server.client().create_bucket(Bucket=LAKE_BUCKET)
+        yield server
+
+
+@pytest.fixture
+def s3_uri(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """``s3://bucket/prefix`` with nothing in it; the AWS settings of this process lead there for the test."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("FINOPS_CACHE", raising=False)
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{LAKE_BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a lake can lie: a test that asks for it runs on both."""
+    uri: str = request.getfixturevalue("s3_uri") if request.param == "bucket" else ""
+    return uri or tmp_path / "lake"
 
 
 @pytest.fixture

@@ -14,13 +14,14 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pyarrow.dataset
+import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 
-from finops_pipeline import lake as lake_module
 from finops_pipeline.errors import ContractError, LakeError
 from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.schemas import COST, INSTANT, TAGS, Column, Table
+from finops_pipeline.storage.folder import STAGING_SECONDS
 
 CALLS = Table(
     name="calls",
@@ -35,7 +36,6 @@ CALLS = Table(
         Column("tokens", pl.Int64, "Tokens"),
     ),
 )
-REVISIONS = Table("revisions", 1, "A table that counts up.", ("month", "revision"), (Column("n", pl.Int64, "n"),))
 STAMP = Stamp(schema_version=2, input_digest="abc", run="run-1", notes={"missing_sources": [], "lines": 3})
 DAY = dt.date(2026, 10, 1)
 
@@ -59,17 +59,31 @@ def ids(frame: pl.LazyFrame) -> list[str]:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake")
+def lake(root: Path | str) -> Lake:
+    return Lake(root)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def local(folder: Path) -> Lake:
+    """A lake of which the test looks at the files themselves."""
+    return Lake(folder)
 
 
 # -- round trip -------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_written_is_read_back_with_its_keys(lake: Lake) -> None:
-    path = lake.write(CALLS, calls("a", "b"), STAMP, source="bedrock", date=DAY)
+def test_what_is_written_is_read_back_with_its_keys(lake: Lake, root: Path | str) -> None:
+    lake.write(CALLS, calls("a", "b"), STAMP, source="bedrock", date=DAY)
 
-    assert path == lake.root / "calls/source=bedrock/date=2026-10-01/part-0.parquet"
+    (part,) = lake.parts(CALLS)
+    assert part.file.name == "calls/source=bedrock/date=2026-10-01/part-0.parquet"
+    assert lake.place(CALLS, source="bedrock", date=DAY) == f"{root}/{part.file.name}"
+    assert (part.keys, part.date) == ({"source": "bedrock", "date": "2026-10-01"}, DAY)
     read = lake.scan(CALLS).collect()
     assert read.drop("source", "date").equals(calls("a", "b"))
     assert read.get_column("source").to_list() == ["bedrock", "bedrock"]
@@ -77,12 +91,14 @@ def test_what_is_written_is_read_back_with_its_keys(lake: Lake) -> None:
 
 
 def test_partition_keys_stand_in_the_path_only(lake: Lake) -> None:
-    path = lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
-    assert pq.read_schema(path).names == list(CALLS.names)
+    lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
+    path = lake.local_file(CALLS, source="bedrock", date=DAY)
+    assert pq.ParquetFile(path).schema_arrow.names == list(CALLS.names)
 
 
 def test_a_cost_is_stored_as_a_64_bit_integer(lake: Lake) -> None:
-    path = lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
+    lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
+    path = lake.local_file(CALLS, source="bedrock", date=DAY)
     assert pq.ParquetFile(path).schema.column(CALLS.names.index("cost")).physical_type == "INT64"
 
 
@@ -111,7 +127,7 @@ def test_a_lake_that_does_not_exist_has_no_rows(lake: Lake) -> None:
     assert read.height == 0
     assert read.schema == pl.Schema({**CALLS.schema, "source": pl.String(), "date": pl.Date()})
     assert lake.partitions(CALLS) == []
-    assert not lake.root.exists()
+    assert lake.storage.files("") == []
 
 
 def test_frames_are_appended_as_row_groups(lake: Lake) -> None:
@@ -120,14 +136,17 @@ def test_frames_are_appended_as_row_groups(lake: Lake) -> None:
         append(CALLS.empty())
         append(calls("b", "c"))
         assert append.rows == 3
-    path = lake.path(CALLS, source="bedrock", date=DAY)
+    path = lake.local_file(CALLS, source="bedrock", date=DAY)
     assert pq.ParquetFile(path).metadata.num_row_groups == 2
     assert ids(lake.scan(CALLS)) == ["a", "b", "c"]
 
 
 def test_the_same_rows_and_stamp_give_the_same_bytes(lake: Lake) -> None:
-    first = lake.write(CALLS, calls("a", "b"), STAMP, source="bedrock", date=DAY).read_bytes()
-    assert lake.write(CALLS, calls("a", "b"), STAMP, source="bedrock", date=DAY).read_bytes() == first
+    def written() -> bytes:
+        lake.write(CALLS, calls("a", "b"), STAMP, source="bedrock", date=DAY)
+        return lake.local_file(CALLS, source="bedrock", date=DAY).read_bytes()
+
+    assert written() == written()
 
 
 # -- which partitions -------------------------------------------------------------------------------------------------
@@ -151,26 +170,23 @@ def test_a_scan_takes_one_value_or_several_of_a_key(lake: Lake) -> None:
     ]
 
 
-def test_parts_of_a_partition_are_read_together_and_removed_apart(lake: Lake) -> None:
+def test_parts_of_a_partition_are_read_together(lake: Lake) -> None:
     for part in ("from-2026-10-02", "from-2026-10-03"):
         lake.write(CALLS, calls(part), STAMP, part=part, source="bedrock", date=DAY)
 
     assert ids(lake.scan(CALLS, source="bedrock")) == ["from-2026-10-02", "from-2026-10-03"]
     assert lake.partitions(CALLS) == [{"source": "bedrock", "date": "2026-10-01"}]
-    lake.remove(CALLS, part="from-2026-10-02", source="bedrock", date=DAY)
-    assert ids(lake.scan(CALLS)) == ["from-2026-10-03"]
-    lake.remove(CALLS, source="bedrock", date=DAY)
-    lake.remove(CALLS, source="bedrock", date=DAY)
-    assert lake.partitions(CALLS) == []
+    assert [part.name for part in lake.parts(CALLS)] == ["from-2026-10-02", "from-2026-10-03"]
+    assert lake.stamp(CALLS, part="from-2026-10-03", source="bedrock", date=DAY) == STAMP
 
 
 @pytest.mark.parametrize(
     "name", ["team/search", "v1.5..beta", "../../etc", "50% off", "a=b", "Zürich 東京", "it's", "a+b"]
 )
 def test_any_name_can_be_a_key(lake: Lake, name: str) -> None:
-    path = lake.write(CALLS, calls("a"), STAMP, source=name, date=DAY)
+    lake.write(CALLS, calls("a"), STAMP, source=name, date=DAY)
 
-    assert path.parent.parent.parent == lake.root / "calls"
+    assert [part.file.name.count("/") for part in lake.parts(CALLS)] == [3]
     assert lake.partitions(CALLS) == [{"source": name, "date": "2026-10-01"}]
     assert lake.scan(CALLS).collect().get_column("source").to_list() == [name]
     assert ids(lake.scan(CALLS, source=name)) == ["a"]
@@ -184,9 +200,10 @@ def test_the_lake_can_lie_in_a_folder_of_any_name(tmp_path: Path, root: str) -> 
     assert read.select("request_id", "source", "date").rows() == [("a", "bedrock", DAY)]
 
 
-def test_a_lake_below_a_folder_that_looks_like_a_partition_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LakeError, match=r"env=prod/lake: .* take for a partition key. Choose another folder"):
-        Lake(tmp_path / "env=prod" / "lake")
+@pytest.mark.parametrize("root", ["/data/env=prod/lake", "s3://bucket/env=prod/lake"])
+def test_a_lake_below_a_folder_that_looks_like_a_partition_is_refused(root: str) -> None:
+    with pytest.raises(LakeError, match=r"env=prod/lake: .* take for a partition key. Choose another place"):
+        Lake(root)
 
 
 @pytest.mark.parametrize(
@@ -203,12 +220,12 @@ def test_keys_that_make_no_partition_are_refused(lake: Lake, keys: dict[str, str
         lake.write(CALLS, calls("a"), STAMP, **keys)
 
 
-def test_a_mistyped_key_never_widens_a_scan_or_a_removal(lake: Lake) -> None:
+def test_a_mistyped_key_never_widens_a_scan(lake: Lake) -> None:
     lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
     with pytest.raises(ValueError, match="has no partition key day"):
         lake.scan(CALLS, day=DAY)
     with pytest.raises(ValueError, match="needs the partition key source"):
-        lake.remove(CALLS, date=DAY)
+        lake.stamp(CALLS, date=DAY)
     with pytest.raises(ValueError, match="not the leading partition keys"):
         lake.folder(CALLS, date=DAY)
     assert ids(lake.scan(CALLS)) == ["a"]
@@ -217,24 +234,40 @@ def test_a_mistyped_key_never_widens_a_scan_or_a_removal(lake: Lake) -> None:
 # -- other readers ----------------------------------------------------------------------------------------------------
 
 
-def test_any_reader_of_hive_style_parquet_reads_a_table(lake: Lake) -> None:
+def written_for_other_readers(lake: Lake) -> list[tuple[str, str, Decimal]]:
     lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
     lake.write(CALLS, CALLS.empty(), STAMP, source="bedrock", date=dt.date(2026, 10, 2))
     lake.write(CALLS, calls("b"), STAMP, source="gate/way", date=DAY)
-    expected = [("a", "bedrock", Decimal("0.000000000001")), ("b", "gate/way", Decimal("0.000000000001"))]
-    folder = lake.root / "calls"
+    return [("a", "bedrock", Decimal("0.000000000001")), ("b", "gate/way", Decimal("0.000000000001"))]
 
-    arrow = pyarrow.dataset.dataset(folder, format="parquet", partitioning="hive").to_table().sort_by("request_id")
+
+def test_any_reader_of_hive_style_parquet_reads_a_table(lake: Lake, root: Path | str) -> None:
+    """Arrow and Polars with their own readers, of folders and of S3."""
+    expected = written_for_other_readers(lake)
+    files, path = pyarrow.fs.LocalFileSystem(), str(root)
+    options = {}
+    if isinstance(root, str):
+        endpoint = os.environ["AWS_ENDPOINT_URL_S3"]
+        files = pyarrow.fs.S3FileSystem(endpoint_override=endpoint, region=os.environ["AWS_REGION"])
+        path = root.removeprefix("s3://")
+        options = {"endpoint_url": endpoint, "allow_http": "true"}
+
+    table = pyarrow.dataset.dataset(f"{path}/calls", format="parquet", partitioning="hive", filesystem=files)
+    arrow = table.to_table().sort_by("request_id")
     assert list(zip(*(arrow[c].to_pylist() for c in ("request_id", "source", "cost")), strict=True)) == expected
     assert arrow["date"].to_pylist() == ["2026-10-01", "2026-10-01"]
 
-    polars = pl.scan_parquet(folder, hive_partitioning=True).sort("request_id").collect()
+    found = pl.scan_parquet(f"{root}/calls/", hive_partitioning=True, storage_options=options)
+    polars = found.sort("request_id").collect()
     assert polars.select("request_id", "source", "cost").rows() == expected
     assert polars.get_column("date").to_list() == [DAY, DAY]
 
+
+def test_duckdb_reads_a_table(local: Lake, folder: Path) -> None:
+    expected = written_for_other_readers(local)
     query = "SELECT request_id, source, cost, date FROM read_parquet(?, hive_partitioning = true) ORDER BY 1"
     with duckdb.connect() as connection:
-        rows = connection.execute(query, [f"{folder}/*/*/*.parquet"]).fetchall()
+        rows = connection.execute(query, [f"{folder}/calls/*/*/*.parquet"]).fetchall()
     assert [row[:3] for row in rows] == expected
     assert [row[3] for row in rows] == [DAY, DAY]
 
@@ -272,14 +305,13 @@ def test_a_frame_that_breaks_the_contract_leaves_the_partition_as_it_was(lake: L
     with pytest.raises(ContractError, match="null in request_id"):
         append_all(lake, [calls("b"), calls("c").with_columns(pl.lit(None, pl.String).alias("request_id"))])
     assert ids(lake.scan(CALLS)) == ["a"]
-    assert nothing_staged(lake)
 
 
 # -- failures in the middle -------------------------------------------------------------------------------------------
 
 
-def nothing_staged(lake: Lake) -> bool:
-    return not list((lake.root / "_staging").iterdir())
+def nothing_staged(folder: Path) -> bool:
+    return not list((folder / "_staging").iterdir())
 
 
 def test_an_error_in_the_block_leaves_the_partition_as_it_was(lake: Lake) -> None:
@@ -287,20 +319,28 @@ def test_an_error_in_the_block_leaves_the_partition_as_it_was(lake: Lake) -> Non
     with pytest.raises(RuntimeError):
         append_all(lake, broken_off())
     assert ids(lake.scan(CALLS)) == ["a"]
-    assert nothing_staged(lake)
 
 
-def test_a_first_write_that_fails_leaves_no_partition(lake: Lake) -> None:
+def test_a_write_that_fails_leaves_nothing(local: Lake, folder: Path) -> None:
+    with pytest.raises(RuntimeError):
+        append_all(local, broken_off())
+    assert nothing_staged(folder)
+    assert not (folder / "calls").exists()
+
+
+def test_a_first_write_that_fails_leaves_no_object(s3_uri: str) -> None:
+    lake = Lake(s3_uri)
     with pytest.raises(RuntimeError):
         append_all(lake, broken_off())
-    assert not (lake.root / "calls").exists()
+    assert lake.storage.files("") == []
 
 
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_a_process_that_dies_while_writing_leaves_the_partition_as_it_was(lake: Lake) -> None:
+def test_a_process_that_dies_while_writing_leaves_the_partition_as_it_was(local: Lake, folder: Path) -> None:
+    lake = local
     lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
     died = run_python(
         "import os, sys, datetime as dt, polars as pl\n"
@@ -311,23 +351,26 @@ def test_a_process_that_dies_while_writing_leaves_the_partition_as_it_was(lake: 
         "with Lake(Path(sys.argv[1])).writer(table, Stamp(2, '', ''), source='bedrock', date='2026-10-01') as append:\n"
         "    append(pl.DataFrame({'request_id': ['b'] * 10_000}))\n"
         "    os._exit(9)\n",
-        str(lake.root),
+        str(folder),
     )
     assert died.returncode == 9, died.stderr
     assert ids(lake.scan(CALLS)) == ["a"]
-    left = list((lake.root / "_staging").iterdir())
+    left = list((folder / "_staging").iterdir())
     assert len(left) == 1
-    assert pl.scan_parquet(lake.root / "calls", hive_partitioning=True).collect().height == 1
+    assert pl.scan_parquet(folder / "calls", hive_partitioning=True).collect().height == 1
 
     lake.write(CALLS, calls("c"), STAMP, source="bedrock", date=DAY)
     assert left[0].exists(), "it might still be at work"
-    long_ago = left[0].stat().st_mtime - lake_module.STAGING_TIME.total_seconds() - 60
+    long_ago = left[0].stat().st_mtime - STAGING_SECONDS - 60
     os.utime(left[0], (long_ago, long_ago))
     lake.write(CALLS, calls("d"), STAMP, source="bedrock", date=DAY)
-    assert nothing_staged(lake)
+    assert nothing_staged(folder)
 
 
-def test_a_rename_that_fails_leaves_the_partition_as_it_was(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rename_that_fails_leaves_the_partition_as_it_was(
+    local: Lake, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = local
     lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
 
     def refuse(self: Path, target: Path) -> Path:
@@ -338,10 +381,11 @@ def test_a_rename_that_fails_leaves_the_partition_as_it_was(lake: Lake, monkeypa
         lake.write(CALLS, calls("b"), STAMP, source="bedrock", date=DAY)
     assert "finops.yaml" in str(caught.value)
     assert ids(lake.scan(CALLS)) == ["a"]
-    assert nothing_staged(lake)
+    assert nothing_staged(folder)
 
 
-def test_a_full_disk_is_one_clear_error(lake: Lake) -> None:
+def test_a_full_disk_is_one_clear_error(local: Lake, folder: Path) -> None:
+    lake = local
     lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
     failed = run_python(
         "import resource, random, sys, polars as pl\n"
@@ -356,12 +400,12 @@ def test_a_full_disk_is_one_clear_error(lake: Lake) -> None:
         "    Lake(Path(sys.argv[1])).write(table, frame, Stamp(2, '', ''), source='bedrock', date='2026-10-01')\n"
         "except LakeError as error:\n"
         "    print(error)\n",
-        str(lake.root),
+        str(folder),
     )
     assert failed.returncode == 0, failed.stderr
     assert "cannot be written" in failed.stdout
     assert ids(lake.scan(CALLS)) == ["a"]
-    assert nothing_staged(lake)
+    assert nothing_staged(folder)
 
 
 def test_a_lake_below_a_file_cannot_be_written_or_listed(tmp_path: Path) -> None:
@@ -371,50 +415,108 @@ def test_a_lake_below_a_file_cannot_be_written_or_listed(tmp_path: Path) -> None
         lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
     with pytest.raises(LakeError, match="cannot be written"), lake.lease(CALLS, source="bedrock", date=DAY):
         pass
-    with pytest.raises(LakeError, match="cannot be written"):
-        lake.claim(CALLS, source="bedrock", date=DAY)
     with pytest.raises(LakeError, match="cannot be listed"):
         lake.scan(CALLS)
 
 
-def test_a_folder_that_cannot_be_listed_is_no_empty_table(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
+def test_a_folder_that_cannot_be_listed_is_no_empty_table(local: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    local.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
 
-    def refuse(self: Path) -> None:
+    def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(LakeError, match=r"calls: cannot be listed \(Permission denied\)"):
-        lake.scan(CALLS)
+        local.scan(CALLS)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
-def test_a_folder_without_permission_cannot_be_written(lake: Lake) -> None:
-    lake.root.mkdir()
-    lake.root.chmod(0o500)
+def test_a_folder_without_permission_cannot_be_written(local: Lake, folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o500)
     with pytest.raises(LakeError, match="Permission denied"):
-        lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
+        local.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all", b"PAR1" + b"\0" * 100 + b"PAR1"])
 def test_a_damaged_file_is_named(lake: Lake, content: bytes) -> None:
-    path = lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
-    path.write_bytes(content)
+    lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
+    lake.storage.write("calls/source=bedrock/date=2026-10-01/part-0.parquet", content)
     with pytest.raises(
         LakeError, match=r"part-0\.parquet: no readable Parquet file .* Delete it and run its day again"
     ):
         lake.stamp(CALLS, source="bedrock", date=DAY)
 
 
-def test_what_cannot_be_removed_is_an_error(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_footer_of_any_length_is_read(lake: Lake) -> None:
+    long = replace(STAMP, notes={"statement": "x" * 300_000})
+    lake.write(CALLS, calls("a"), long, source="bedrock", date=DAY)
+    assert lake.stamp(CALLS, source="bedrock", date=DAY) == long
+
+
+def test_the_stamps_and_rows_of_many_partitions_are_read_together(lake: Lake) -> None:
+    for source, day in (("a", 1), ("a", 2), ("b", 2), ("b", 30)):
+        stamp = replace(STAMP, input_digest=f"{source}{day}")
+        lake.write(CALLS, calls("x", "y"), stamp, source=source, date=dt.date(2026, 10, day))
+    days = [dt.date(2026, 10, day) for day in range(1, 20)]
+    for _ in range(2):
+        found = [(part.keys["source"], part.date.day, stamp) for part, stamp in lake.stamps(CALLS, date=days)]
+        assert [(source, day) for source, day, _ in found] == [("a", 1), ("a", 2), ("b", 2)]
+        assert [stamp.input_digest for _, _, stamp in found] == ["a1", "a2", "b2"]
+        assert (lake.rows(CALLS), lake.rows(CALLS, source="b"), lake.rows(CALLS, date=days)) == (8, 4, 6)
+
+
+def test_a_partition_that_was_replaced_has_the_new_stamp_and_rows(lake: Lake) -> None:
+    for name in ("a", "b", "a"):
+        lake.write(CALLS, calls(name), replace(STAMP, input_digest=name), source="bedrock", date=DAY)
+        assert [stamp.input_digest for _, stamp in lake.stamps(CALLS)] == [name]
+        assert ids(lake.scan(CALLS)) == [name]
+
+
+def test_only_files_of_the_table_are_parts_of_it(lake: Lake) -> None:
     lake.write(CALLS, calls("a"), STAMP, source="bedrock", date=DAY)
+    for name in ("calls/source=bedrock/readme.txt", "calls/source=bedrock/date=2026-10-01/.part-1.parquet"):
+        lake.storage.write(name, b"x")
+    lake.storage.write("calls/source=bedrock/date=2026-10-01/deeper/part-0.parquet", b"x")
+    lake.storage.write("callsandmore/source=bedrock/date=2026-10-01/part-0.parquet", b"x")
+    assert [part.file.name for part in lake.parts(CALLS)] == ["calls/source=bedrock/date=2026-10-01/part-0.parquet"]
+    assert ids(lake.scan(CALLS, date=[DAY, dt.date(2026, 10, 2)])) == ["a"]
 
-    def refuse(self: Path, target: Path) -> Path:
-        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(LakeError, match="Permission denied"):
-        lake.remove(CALLS, source="bedrock", date=DAY)
+# -- what is made and what is left alone ------------------------------------------------------------------------------
+
+
+def test_what_was_made_from_the_same_inputs_is_left_alone(lake: Lake) -> None:
+    key = {"source": "bedrock", "date": DAY}
+    with lake.making(CALLS, "abc", **key) as needed:
+        assert needed
+        with pytest.raises(LakeError, match="is being written by"), lake.lease(CALLS, **key):
+            pass
+        lake.write(CALLS, calls("a"), STAMP, **key)
+    with lake.making(CALLS, "abc", **key) as needed, lake.lease(CALLS, **key):
+        assert not needed
+    with lake.making(CALLS, "other", **key) as needed:
+        assert needed
+    with lake.making(CALLS, "abc", force=True, **key) as needed:
+        assert needed
+
+
+def test_what_another_run_has_made_while_this_one_waited_is_left_alone(lake: Lake) -> None:
+    key = {"source": "bedrock", "date": DAY}
+    waiting = threading.Event()
+
+    def make() -> bool:
+        waiting.set()
+        with lake.making(CALLS, "abc", **key) as needed:
+            return needed
+
+    with ThreadPoolExecutor(1) as pool:
+        with lake.making(CALLS, "abc", **key) as needed:
+            other = pool.submit(make)
+            assert waiting.wait(60)
+            lake.write(CALLS, calls("a"), STAMP, **key)
+        assert needed
+        assert not other.result(60)
 
 
 # -- many at once -----------------------------------------------------------------------------------------------------
@@ -446,17 +548,3 @@ def test_readers_see_the_old_or_the_new_partition_while_others_write(lake: Lake)
         finally:
             done.set()
         assert all(len(version) == 1 for future in reading for version in future.result())
-    assert nothing_staged(lake)
-
-
-def test_a_revision_is_claimed_once(lake: Lake) -> None:
-    together = threading.Barrier(24)
-
-    def claim(_: int) -> bool:
-        together.wait()
-        return lake.claim(REVISIONS, month="2026-10", revision=1)
-
-    with ThreadPoolExecutor(24) as pool:
-        assert sorted(pool.map(claim, range(24))) == [False] * 23 + [True]
-    assert lake.claim(REVISIONS, month="2026-10", revision=2)
-    assert lake.partitions(REVISIONS) == [], "claimed, not written"

@@ -4,7 +4,7 @@ Decided from what the files of the lake say of their making; no rows are read he
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from finops_pipeline.lake import Lake, Stamp
@@ -76,20 +76,24 @@ class DayFiles:
         return self.costs is not None and bool(self.costs.notes.get("unfinished"))
 
 
-def files_of(lake: Lake, day: dt.date) -> DayFiles:
-    """What the lake says of a day.
+def files_of(lake: Lake, days: Collection[dt.date]) -> dict[dt.date, DayFiles]:
+    """What the lake says of each day.
 
     Raises:
         LakeError: a file is there and cannot be read.
     """
-    return DayFiles(usage_of(lake, day), lake.stamp(PRICED_USAGE, date=day), lake.stamp(DAILY_COSTS, date=day))
+    usage: dict[dt.date, dict[str, Stamp]] = {day: {} for day in days}
+    for part, stamp in lake.stamps(USAGE, date=days):
+        usage[part.date][part.keys["source"]] = stamp
+    priced, costs = (
+        {part.date: stamp for part, stamp in lake.stamps(table, date=days)} for table in (PRICED_USAGE, DAILY_COSTS)
+    )
+    return {day: DayFiles(usage[day], priced.get(day), costs.get(day)) for day in days}
 
 
 def usage_of(lake: Lake, day: dt.date) -> dict[str, Stamp]:
     """The stamps of a day's ``usage``, by source: of all that the lake has, configured or not."""
-    sources = [keys["source"] for keys in lake.partitions(USAGE, date=day)]
-    stamps = {source: lake.stamp(USAGE, source=source, date=day) for source in sources}
-    return {source: stamp for source, stamp in stamps.items() if stamp is not None}
+    return {part.keys["source"]: stamp for part, stamp in lake.stamps(USAGE, date=day)}
 
 
 def completeness_of(days: Mapping[dt.date, DayFiles], configured: Iterable[str]) -> Completeness:

@@ -13,10 +13,8 @@ from finops_pipeline.chargeback.statement import PreviousMonth, Statement
 from finops_pipeline.days import days_of
 from finops_pipeline.errors import LakeError
 from finops_pipeline.lake import Lake, Stamp
+from finops_pipeline.leases import PATIENCE
 from finops_pipeline.schemas import CHARGEBACK
-
-LEASE_PATIENCE = dt.timedelta(seconds=10)
-"""How long two runs of one month's end wait for each other. Publishing writes one small file."""
 
 
 def latest_revision(lake: Lake, month: str) -> int | None:
@@ -36,7 +34,7 @@ def publish(lake: Lake, draft: Statement, *, run: str) -> tuple[int, bool]:
         The revision that says what the draft says, and whether it is new.
 
     Raises:
-        LeaseHeldError: another live run is publishing the same month, and has not ended within ``LEASE_PATIENCE``.
+        LeaseHeldError: another live run is publishing the same month, and has not ended in time.
     """
     digest = content_digest(draft)
     while True:
@@ -45,8 +43,8 @@ def publish(lake: Lake, draft: Statement, *, run: str) -> tuple[int, bool]:
         if published is not None and content_digest(published) == digest:
             return published.revision, False
         revision = 1 if latest is None else latest + 1
-        with lake.lease(CHARGEBACK, wait=LEASE_PATIENCE, month=draft.month, revision=revision):
-            if lake.path(CHARGEBACK, month=draft.month, revision=revision).exists():
+        with lake.lease(CHARGEBACK, wait=PATIENCE, month=draft.month, revision=revision):
+            if latest_revision(lake, draft.month) != latest:
                 continue  # another run was faster: its statement may say the same
             next_statement = dataclasses.replace(
                 draft, revision=revision, replaces=None if published is None else published.total
@@ -75,8 +73,8 @@ def load_statement(lake: Lake, month: str, revision: int | None = None) -> State
     lines = lake.scan(CHARGEBACK, month=month, revision=wanted).select(CHARGEBACK.names).collect()
     content = stamp.notes.get("statement")
     if not isinstance(content, dict):
-        file = lake.path(CHARGEBACK, month=month, revision=wanted)
-        raise LakeError(f"{file}: the file's notes hold no statement. Restore it from a backup.")
+        place = lake.place(CHARGEBACK, month=month, revision=wanted)
+        raise LakeError(f"{place}: the file's notes hold no statement. Restore it from a backup.")
     return decode(content, revision=wanted, lines=lines)
 
 

@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from finops_pipeline.delivery import record as records
 from finops_pipeline.delivery.record import DeliveryRecord
 from finops_pipeline.delivery.versioned import VersionedFiles
 from finops_pipeline.errors import AmbiguousDeliveryError, DeliveryError, LakeError
+from finops_pipeline.storage import Storage
 
 FINANCE = "finance"
 """The audience that gets the whole statement."""
@@ -63,10 +63,10 @@ class Claim:
 
 
 class Ledger:
-    """What has left and what is leaving, below ``root`` (the lake's)."""
+    """What has left and what is leaving, in the lake's storage."""
 
-    def __init__(self, root: Path, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
-        self._files = VersionedFiles(root / "deliveries")
+    def __init__(self, storage: Storage, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
+        self._files = VersionedFiles(storage, "deliveries")
         self._now = now
 
     # -- looking -------------------------------------------------------------------------------------------------

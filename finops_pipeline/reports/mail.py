@@ -6,7 +6,6 @@ The first screen says whether it is final, which period, how much and who pays. 
 import hashlib
 from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
-from pathlib import Path
 
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.reports import numbers, tables, wording
@@ -33,7 +32,7 @@ def compose(
     statement: Statement,
     sender: str,
     recipient: str,
-    page_path: Path,
+    page_path: str,
     attachments: Mapping[str, bytes] | None = None,
 ) -> EmailMessage:
     """The mail to ``recipient``, with all headers but those that delivery gives it (Message-ID, the report's key).
@@ -42,7 +41,7 @@ def compose(
         statement: A published statement.
         sender: Address that it comes from.
         recipient: One address.
-        page_path: Where the page of this statement lies; named in the mail, not read.
+        page_path: Where the page of this statement lies, a path or a URI; named in the mail, not read.
         attachments: Content by file name: the ledger, the workbook.
 
     Raises:
@@ -74,7 +73,7 @@ def compose(
         "together": wording.together(statement),
         "evidence": wording.evidence([row.action for row in actions]),
         "attached": list(attachments or {}),
-        "page_path": str(page_path),
+        "page_path": page_path,
     }
     return letter(
         sender=sender,

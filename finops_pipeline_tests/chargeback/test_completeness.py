@@ -84,11 +84,15 @@ def test_a_day_that_was_not_over_is_unfinished() -> None:
 
 
 def test_files_are_those_of_the_day_of_every_source(lake: Lake) -> None:
-    assert files_of(lake, DAY) == DayFiles({}, None, None)
-    for source, day in (("a", DAY), ("old", DAY), ("b", DAY + dt.timedelta(days=1))):
+    after = DAY + dt.timedelta(days=1)
+    assert files_of(lake, [DAY]) == {DAY: DayFiles({}, None, None)}
+    assert files_of(lake, []) == {}
+    for source, day in (("a", DAY), ("old", DAY), ("b", after), ("c", after + dt.timedelta(days=1))):
         lake.write(USAGE, USAGE.empty(), stamp(source), source=source, date=day)
     lake.write(PRICED_USAGE, PRICED_USAGE.empty(), stamp("p"), date=DAY)
     lake.write(DAILY_COSTS, DAILY_COSTS.empty(), stamp("c"), date=DAY)
-    found = files_of(lake, DAY)
+    files = files_of(lake, [DAY, after])
+    assert files[after] == DayFiles({"b": stamp("b")}, None, None)
+    found = files[DAY]
     assert {source: kept.input_digest for source, kept in found.usage.items()} == {"a": "a", "old": "old"}
     assert (found.priced, found.costs) == (stamp("p"), stamp("c"))

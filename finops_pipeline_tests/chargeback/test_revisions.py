@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -54,7 +55,7 @@ def test_what_is_loaded_is_what_was_published(lake: Lake, draft_of: DraftOf) -> 
 def test_the_same_content_is_no_new_revision_and_keeps_its_time(lake: Lake, draft_of: DraftOf) -> None:
     row = {"team": "a", "cost": 1}
     publish(lake, draft_of(row), run="r1")
-    file = lake.path(CHARGEBACK, month="2026-10", revision=1)
+    file = Path(lake.place(CHARGEBACK, month="2026-10", revision=1))
     before = file.read_bytes()
     later = dt.datetime(2026, 12, 24, tzinfo=dt.UTC)
     assert publish(lake, draft_of(row, made_at=later), run="r2") == (1, False)
@@ -114,7 +115,7 @@ def test_the_digest_is_that_of_publication_whatever_counts_as_content_later(
 
 def test_a_folder_that_a_crash_left_behind_is_taken_over(lake: Lake, draft_of: DraftOf) -> None:
     publish(lake, draft_of({"cost": 1}), run="r1")
-    orphan = lake.folder(CHARGEBACK, month="2026-10", revision=2)
+    orphan = Path(lake.folder(CHARGEBACK, month="2026-10", revision=2))
     orphan.mkdir()
     (orphan / ".half.tmp").write_bytes(b"PAR1 half a file")
     assert latest_revision(lake, "2026-10") == 1
@@ -141,7 +142,7 @@ def test_a_crash_while_writing_leaves_the_month_as_it_was(
 def test_a_run_that_does_not_end_is_not_overtaken(
     lake: Lake, draft_of: DraftOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revisions, "LEASE_PATIENCE", dt.timedelta(0))
+    monkeypatch.setattr(revisions, "PATIENCE", dt.timedelta(0))
     with lake.lease(CHARGEBACK, month="2026-10", revision=1), pytest.raises(LeaseHeldError):
         publish(lake, draft_of({"cost": 1}), run="r1")
 
@@ -163,8 +164,8 @@ def test_a_run_that_ends_is_waited_for(lake: Lake, draft_of: DraftOf, monkeypatc
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_racing_runs_do_not_fail_each_other(lake: Lake, draft_of: DraftOf, same: bool) -> None:
-    start = threading.Barrier(12)
+def test_racing_runs_do_not_fail_each_other(root: Path | str, draft_of: DraftOf, same: bool) -> None:
+    lake, start = Lake(root), threading.Barrier(12)
 
     def race(n: int) -> tuple[int, bool]:
         draft = draft_of({"team": "a", "cost": 1 if same else n + 1})

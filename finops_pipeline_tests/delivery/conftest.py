@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from finops_pipeline.delivery.ledger import Ledger
+from finops_pipeline.storage import open_storage
 
 NOW = dt.datetime(2026, 11, 3, 6, tzinfo=dt.UTC)
 
@@ -66,4 +67,4 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ledger(tmp_path: Path, clock: Clock) -> Ledger:
-    return Ledger(tmp_path, clock)
+    return Ledger(open_storage(tmp_path), clock)

@@ -19,6 +19,7 @@ from finops_pipeline.delivery.ledger import Ledger, delivery_key
 from finops_pipeline.delivery.once import LostReplyError, deliver_once
 from finops_pipeline.delivery.outbox import Outbox
 from finops_pipeline.errors import AmbiguousDeliveryError, DeliveryError, LakeError
+from finops_pipeline.storage import open_storage
 
 KEY = delivery_key("2026-10", 1, "finance@example.com", "c0ffee")
 
@@ -129,7 +130,7 @@ def test_of_24_threads_one_hands_it_over(mail: Mail, tmp_path: Path, post: MakeP
 
     def race(_: int) -> bool:
         together.wait()
-        return deliver_once(mail(), KEY, Ledger(tmp_path), transport)
+        return deliver_once(mail(), KEY, Ledger(open_storage(tmp_path)), transport)
 
     with ThreadPoolExecutor(24) as pool:
         assert sorted(pool.map(race, range(24))) == [False] * 23 + [True]
@@ -142,15 +143,16 @@ from email.message import EmailMessage
 from pathlib import Path
 from finops_pipeline.delivery.ledger import Ledger
 from finops_pipeline.delivery.once import deliver_once
+from finops_pipeline.storage import open_storage
 
-root, key, crash = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+root, folder, key, crash = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 
 class Post:
     "Adds a line to a file for each mail; its process can die before or after that."
     idempotent = False
     def send(self, message, key):
         if crash == "before": os._exit(9)
-        with (root / "post").open("a") as file:
+        with (folder / "post").open("a") as file:
             file.write(key + "\\n")
         if crash == "after": os._exit(9)
         return "the post"
@@ -165,27 +167,27 @@ message["From"], message["To"], message["Subject"] = "finops@example.com", "fina
 message.set_content("x")
 print("ready", flush=True)
 sys.stdin.readline()
-print(deliver_once(message, key, Ledger(root), Post()), flush=True)
+print(deliver_once(message, key, Ledger(open_storage(root)), Post()), flush=True)
 """
 
 
-def worker(root: Path, crash: str = "never") -> subprocess.Popen[str]:
-    """A process that delivers the mail once it is told to."""
+def worker(root: Path | str, folder: Path, crash: str = "never") -> subprocess.Popen[str]:
+    """A process that delivers the mail once it is told to, by the ledger of the lake at ``root``."""
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(root), KEY, crash],
+        [sys.executable, "-c", WORKER, str(root), str(folder), KEY, crash],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
 
 
-def posted(root: Path) -> int:
-    file = root / "post"
+def posted(folder: Path) -> int:
+    file = folder / "post"
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
-def test_of_24_processes_one_hands_it_over(tmp_path: Path) -> None:
-    workers = [worker(tmp_path) for _ in range(24)]
+def test_of_24_processes_one_hands_it_over(root: Path | str, tmp_path: Path) -> None:
+    workers = [worker(root, tmp_path) for _ in range(24)]
     for each in workers:
         assert each.stdout is not None
         assert each.stdout.readline() == "ready\n"
@@ -200,18 +202,29 @@ def test_of_24_processes_one_hands_it_over(tmp_path: Path) -> None:
 
 # -- crashes ----------------------------------------------------------------------------------------------------------
 
+CRASHES = [("before", 0), ("after", 1), ("confirm", 1)]
 
-@pytest.mark.parametrize(
-    ("crash", "left"), [("claim", 0), ("before", 0), ("after", 1), ("confirm", 1)], ids=lambda value: str(value)
-)
+
+@pytest.mark.parametrize(("crash", "left"), CRASHES, ids=lambda value: str(value))
 def test_after_a_crash_nothing_is_sent_before_a_person_decides(
-    mail: Mail, tmp_path: Path, post: MakePost, crash: str, left: int
+    mail: Mail, root: Path | str, tmp_path: Path, post: MakePost, crash: str, left: int
 ) -> None:
-    with worker(tmp_path, crash) as dying:
+    with worker(root, tmp_path, crash) as dying:
         dying.communicate("go\n")
     assert dying.returncode == 9
     assert posted(tmp_path) == left
-    ledger, later = Ledger(tmp_path), post()
+    _ambiguous_until_somebody_decides(mail, Ledger(open_storage(root)), post(), left=left)
+
+
+def test_a_record_that_was_not_written_whole_is_ambiguous(mail: Mail, tmp_path: Path, post: MakePost) -> None:
+    """In a folder, a file is there before its content is; on S3 it is not."""
+    with worker(tmp_path, tmp_path, "claim") as dying:
+        dying.communicate("go\n")
+    assert (dying.returncode, posted(tmp_path)) == (9, 0)
+    _ambiguous_until_somebody_decides(mail, Ledger(open_storage(tmp_path)), post(), left=0)
+
+
+def _ambiguous_until_somebody_decides(mail: Mail, ledger: Ledger, later: Any, *, left: int) -> None:
     with pytest.raises(AmbiguousDeliveryError, match=KEY):
         deliver_once(mail(), KEY, ledger, later)
     assert later.handed == []
@@ -221,16 +234,16 @@ def test_after_a_crash_nothing_is_sent_before_a_person_decides(
     else:
         ledger.release(KEY)
         assert deliver_once(mail(), KEY, ledger, later)
-    assert posted(tmp_path) + len(later.handed) == 1
+    assert left + len(later.handed) == 1
 
 
 @pytest.mark.parametrize("crash", ["claim", "before", "after", "confirm"])
 def test_after_a_crash_the_outbox_is_simply_written_again(mail: Mail, tmp_path: Path, crash: str) -> None:
-    with worker(tmp_path, crash) as dying:
+    with worker(tmp_path, tmp_path, crash) as dying:
         dying.communicate("go\n")
     outbox = Outbox(tmp_path / "outbox")
-    assert deliver_once(mail(), KEY, Ledger(tmp_path), outbox)
-    assert not deliver_once(mail(), KEY, Ledger(tmp_path), outbox)
+    assert deliver_once(mail(), KEY, Ledger(open_storage(tmp_path)), outbox)
+    assert not deliver_once(mail(), KEY, Ledger(open_storage(tmp_path)), outbox)
     assert [file.name for file in outbox.folder.iterdir()] == [f"{KEY}.eml"]
 
 
@@ -250,7 +263,7 @@ def test_whatever_happens_only_a_person_can_make_a_mail_go_twice(events: list[st
     may_have_left = released = 0
     settled = False
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder))
+        ledger = Ledger(open_storage(Path(folder)))
         for event in events:
             if event in DECISIONS:
                 before = ledger.find(KEY)

@@ -21,6 +21,7 @@ from finops_pipeline.delivery.ledger import Ledger, delivery_key
 from finops_pipeline.delivery.once import LostReplyError, deliver_once
 from finops_pipeline.delivery.smtp import Security, Smtp
 from finops_pipeline.errors import AmbiguousDeliveryError, DeliveryError
+from finops_pipeline.storage import open_storage
 
 KEY = delivery_key("2026-10", 1, "finance@example.com", "c0ffee")
 
@@ -101,7 +102,7 @@ def test_of_24_workers_one_mail_arrives(answers: Answers, mail: Mail, tmp_path: 
 
     def race(_: int) -> bool:
         together.wait()
-        return deliver_once(mail(), KEY, Ledger(tmp_path), transport)
+        return deliver_once(mail(), KEY, Ledger(open_storage(tmp_path)), transport)
 
     with MailServer(answers) as server, ThreadPoolExecutor(24) as pool:
         transport = plain(server)
