@@ -17,6 +17,8 @@ COMMANDS = (
     LazyCommand("init", "finops_pipeline.cli.init:init", "Write a commented finops.yaml to start from."),
     LazyCommand("check", "finops_pipeline.cli.check:check", "Validate the config and say what each source holds."),
     LazyCommand("run", "finops_pipeline.cli.run:run", "Price the days that are due and make statements."),
+    LazyCommand("ingest", "finops_pipeline.cli.ingest:ingest", "Read raw logs and say what became of every record."),
+    LazyCommand("replay", "finops_pipeline.cli.replay:replay", "Read again what was quarantined, after a fix."),
     LazyCommand("deliver", "finops_pipeline.cli.deliver:deliver", "Send mails that have not left, and list all."),
     LazyCommand("breakdown", "finops_pipeline.cli.breakdown:breakdown", "Show costs by team, model, day and more."),
     LazyCommand("budgets", "finops_pipeline.cli.budgets:budgets", "Show what budgets have spent of their limits."),

@@ -60,9 +60,9 @@ def breakdown(
     from finops_pipeline.cli import breakdown_formats
     from finops_pipeline.cli.terminal import note
     from finops_pipeline.costs import breakdown_of, gaps
-    from finops_pipeline.lake import Lake
+    from finops_pipeline.lake import open_lake
 
-    lake = Lake(config.resolved(config.lake))
+    lake = open_lake(config)
     found = breakdown_formats.Breakdown(first, last, by, breakdown_of(lake, first, last, by), gaps(lake, first, last))
     breakdown_formats.PRINTED[form](found, limit)
     for text in breakdown_formats.notes(found):

@@ -41,10 +41,10 @@ def budgets(ctx: click.Context, month: str | None, form: str) -> None:
     from finops_pipeline.cli import budgets_formats
     from finops_pipeline.cli.terminal import note
     from finops_pipeline.days import month_of
-    from finops_pipeline.lake import Lake
+    from finops_pipeline.lake import open_lake
 
     month = month or month_of(today)
-    lake = Lake(config.resolved(config.lake))
+    lake = open_lake(config)
     day, rows = latest_status(lake, month)
     found = budgets_formats.Standing(month, day, rows, tuple(alerts_of(lake, month)))
     budgets_formats.PRINTED[form](found)

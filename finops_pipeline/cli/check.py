@@ -1,7 +1,5 @@
 """``finops check``: is the config valid, can every source and the lake be reached, and what is there."""
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -32,11 +30,12 @@ def check(ctx: click.Context) -> None:
     Lists the sources and reads none of their objects; writes nothing.
     """
     from finops_pipeline.cli.terminal import note
+    from finops_pipeline.lake import root_of
 
     config = config_of(ctx)
     problems = [str(e) for e in (_lake_error(config), _price_error(config), _mail_error(config)) if e is not None]
     notes = _unreached(config)
-    click.echo(f"Lake: {config.resolved(config.lake)}\n")
+    click.echo(f"Lake: {root_of(config)}\n")
     found = {}
     for source in config.sources:
         try:
@@ -63,23 +62,13 @@ def _coverage(config: "Config", source: "Source") -> "Coverage":
 
 
 def _lake_error(config: "Config") -> FinopsError | None:
-    from finops_pipeline.lake import Lake
+    from finops_pipeline.lake import open_lake
 
-    root = config.resolved(config.lake)
     try:
-        Lake(root)
+        open_lake(config).storage.check_reachable()
     except LakeError as error:
         return error
-    there = _innermost_folder_that_exists(root)
-    if not there.is_dir():
-        return LakeError(f"{root}: {there} is no folder. Check `lake` in finops.yaml.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        return LakeError(f"{root}: {there} cannot be written. Check `lake` in finops.yaml and the permissions.")
     return None
-
-
-def _innermost_folder_that_exists(path: Path) -> Path:
-    return next(step for step in (path, *path.parents) if step.exists())
 
 
 def _price_error(config: "Config") -> FinopsError | None:

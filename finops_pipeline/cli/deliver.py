@@ -52,8 +52,9 @@ def deliver(
     config = config_of(ctx)
     from finops_pipeline.cli import delivery_list
     from finops_pipeline.delivery.ledger import Ledger
+    from finops_pipeline.lake import open_lake
 
-    ledger = Ledger(config.resolved(config.lake), options.now)
+    ledger = Ledger(open_lake(config).storage, options.now)
     again, there = _named(ledger, "--resend", resend), _named(ledger, "--arrived", arrived)
     if both := {record.key for record in again} & {record.key for record in there}:
         raise click.UsageError(f"{', '.join(sorted(both))}: either --resend or --arrived, not both.")
@@ -107,14 +108,14 @@ def _unsent(ledger: "Ledger", records: Iterable["DeliveryRecord"]) -> list["Deli
 
 def _latest_month(config: "Config") -> str:
     from finops_pipeline.errors import LakeError
-    from finops_pipeline.lake import Lake
+    from finops_pipeline.lake import open_lake
     from finops_pipeline.schemas import CHARGEBACK
 
-    lake = Lake(config.resolved(config.lake))
+    lake = open_lake(config)
     months = [keys["month"] for keys in lake.partitions(CHARGEBACK)]
     if not months:
         raise LakeError(
-            f"{lake.root}: there is no statement yet, so that there are no mails of one. `finops run` makes it once "
-            "its month is over; --month names a month whose alerts are meant."
+            f"{lake.storage.root}: there is no statement yet, so that there are no mails of one. `finops run` makes it "
+            "once its month is over; --month names a month whose alerts are meant."
         )
     return max(months)

@@ -26,9 +26,9 @@ ACTIONS = 5
 def show(config: "Config", reports: Sequence["RunReport"], commands: Mapping[str, str]) -> None:
     """Print the summary: tables to stdout, failures to stderr."""
     from finops_pipeline.chargeback.revisions import load_statement
-    from finops_pipeline.lake import Lake
+    from finops_pipeline.lake import open_lake
 
-    lake = Lake(config.resolved(config.lake))
+    lake = open_lake(config)
     made = [statement for report in reports for statement in report.statements]
     statements = [load_statement(lake, m.month, m.revision) for m in made]
     if statements:
@@ -97,7 +97,7 @@ def _read(statements: Sequence["Statement"]) -> str:
 def _look(config: "Config", made: Sequence["StatementMade"], mails: Sequence["Sent"]) -> dict[str, str]:
     places = {}
     for statement in made:
-        places[f"Statement of {numbers.month_and_year(statement.month)}"] = short(statement.page)
+        places[f"Statement of {numbers.month_and_year(statement.month)}"] = short(Path(statement.page))
     new = f" ({len(mails)} new)" if mails else ""
     places["Mails"] = f"{short(config.resolved(config.mail.path))}/*.eml{new}"
     places["Tables, Parquet"] = f"{short(config.resolved(config.lake))}/daily_costs/"

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -111,3 +112,40 @@ format_option = click.option(
     help="csv and json have the exact amounts.",
 )
 """How a table is printed."""
+
+
+def days_asked(
+    config: "Config", first: dt.date | None, last: dt.date | None, today: dt.date
+) -> tuple[dt.date, dt.date] | None:
+    """The days that ``--from`` and ``--to`` ask for, both included, up to yesterday by default; None without them.
+
+    Raises:
+        click.UsageError: they make no sense: in the wrong order, in the future, before the config's ``start_date``.
+    """
+    if first is None and last is None:
+        return None
+    if first is None:
+        raise click.UsageError("--to needs --from: which is the first day?")
+    last = last or max(first, today - dt.timedelta(days=1))
+    if first > last:
+        raise click.BadParameter(f"{first} lies after --to {last}", param_hint="--from")
+    if last > today:
+        raise click.BadParameter(f"{last} lies in the future: today is {today}, UTC", param_hint="--to")
+    if first < config.start_date:
+        raise click.BadParameter(
+            f"{first} lies before start_date in the config, {config.start_date}", param_hint="--from"
+        )
+    return first, last
+
+
+def check_source(config: "Config", source: str | None) -> None:
+    """Refuse a ``--source`` that the config does not have.
+
+    Raises:
+        click.BadParameter: there is none of that name; the most similar one is named.
+    """
+    names = [s.name for s in config.sources]
+    if source is not None and source not in names:
+        close = get_close_matches(source, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(names)}"
+        raise click.BadParameter(f"no source {source!r} in the config: {hint}", param_hint="--source")

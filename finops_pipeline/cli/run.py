@@ -1,14 +1,21 @@
 """``finops run``: the assets in this process, for those who schedule with cron."""
 
 import datetime as dt
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from finops_pipeline.cli import options
-from finops_pipeline.cli.options import DAY, MONTH, ask_for_traceback, common_options, config_of
+from finops_pipeline.cli.options import (
+    DAY,
+    MONTH,
+    ask_for_traceback,
+    check_source,
+    common_options,
+    config_of,
+    days_asked,
+)
 
 if TYPE_CHECKING:
     from finops_pipeline.config.model import Config
@@ -77,7 +84,7 @@ def run(
         ask_for_traceback(ctx)
     config = config_of(ctx)
     today = options.now().date()
-    days = _days(config, first, last, today)
+    days = days_asked(config, first, last, today)
     _check_month(config, month, today)
     _check_source(config, source, month)
     if dry_run and source is not None:
@@ -101,26 +108,6 @@ def run(
         ctx.exit(1)
 
 
-def _days(
-    config: "Config", first: dt.date | None, last: dt.date | None, today: dt.date
-) -> tuple[dt.date, dt.date] | None:
-    """The days asked for, both included; None where none are."""
-    if first is None and last is None:
-        return None
-    if first is None:
-        raise click.UsageError("--to needs --from: which is the first day?")
-    last = last or max(first, today - dt.timedelta(days=1))
-    if first > last:
-        raise click.BadParameter(f"{first} lies after --to {last}", param_hint="--from")
-    if last > today:
-        raise click.BadParameter(f"{last} lies in the future: today is {today}, UTC", param_hint="--to")
-    if first < config.start_date:
-        raise click.BadParameter(
-            f"{first} lies before start_date in the config, {config.start_date}", param_hint="--from"
-        )
-    return first, last
-
-
 def _check_month(config: "Config", month: str | None, today: dt.date) -> None:
     if month is None:
         return
@@ -133,12 +120,6 @@ def _check_month(config: "Config", month: str | None, today: dt.date) -> None:
 
 
 def _check_source(config: "Config", source: str | None, month: str | None) -> None:
-    if source is None:
-        return
-    names = [s.name for s in config.sources]
-    if source not in names:
-        close = get_close_matches(source, names, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(names)}"
-        raise click.BadParameter(f"no source {source!r} in the config: {hint}", param_hint="--source")
-    if month is not None:
+    check_source(config, source)
+    if source is not None and month is not None:
         raise click.UsageError("--source reads logs only and makes no statement: leave --source or --month out.")

@@ -80,6 +80,10 @@ class RunDisplay(_WithBar):
             _statement(statement)
         for mail in report.alerts:
             _mail("Alert", mail)
+        self.remarks(report)
+
+    def remarks(self, report: "RunReport") -> None:
+        """Warnings, and what failed and why; on stderr."""
         for kind, style, sentences in (("Warning", "yellow", report.warnings), ("Error", "red", report.failures)):
             for sentence in sentences:
                 self._console.print(Text.assemble((f"{kind}: ", style), sentence), soft_wrap=True)

@@ -37,10 +37,10 @@ def savings(ctx: click.Context, month: str | None, team: str | None, form: str, 
     from finops_pipeline.cli import savings_formats
     from finops_pipeline.cli.terminal import note
     from finops_pipeline.days import month_of
-    from finops_pipeline.lake import Lake
+    from finops_pipeline.lake import open_lake
 
     month = month or month_of(today)
-    found = savings_formats.found_in(Lake(config.resolved(config.lake)), month, team)
+    found = savings_formats.found_in(open_lake(config), month, team)
     savings_formats.PRINTED[form](found, limit)
     for text in savings_formats.notes(found, config, today):
         note(text)

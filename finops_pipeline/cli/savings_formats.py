@@ -71,7 +71,7 @@ def found_in(lake: Lake, month: str, team: str | None) -> Savings:
     Raises:
         LakeError: the lake cannot be read.
     """
-    analysed = [day for day in days_of(month) if lake.stamp(SAVINGS, date=day) is not None]
+    analysed = [part.date for part in lake.parts(SAVINGS, date=days_of(month))]
     rows = _read(lake, SAVINGS, analysed)
     if team is not None:
         rows = rows.filter(pl.col("team") == team)
@@ -83,7 +83,7 @@ def found_in(lake: Lake, month: str, team: str | None) -> Savings:
 
 def _read(lake: Lake, table: Contract, days: Sequence[dt.date]) -> pl.DataFrame:
     try:
-        return lake.scan(table, date=[day for day in days if lake.stamp(table, date=day) is not None]).collect()
+        return lake.scan(table, date=days).collect()
     except (pl.exceptions.ComputeError, OSError) as error:
         raise LakeError(f"{lake.folder(table)}: cannot be read ({error}). Run the days again.") from error
 

@@ -13,10 +13,9 @@ from finops_pipeline.budgets import budget_status
 from finops_pipeline.days import ONE_DAY, days_between, days_of, month_of
 from finops_pipeline.errors import IncompleteDayError, LakeError
 from finops_pipeline.lake import Stamp
-from finops_pipeline.leases import PATIENCE
 from finops_pipeline.money import to_cents
 from finops_pipeline.orchestration.context import Cell, Preview, StepContext, StepResult
-from finops_pipeline.orchestration.day_steps import digest_of, is_current
+from finops_pipeline.orchestration.day_steps import digest_of
 from finops_pipeline.orchestration.mailing import alert_letters, by_the_config, late_alert_letters, post_all
 from finops_pipeline.orchestration.periods import previous_month
 from finops_pipeline.pricing.book import PriceBook, compile_book
@@ -38,14 +37,13 @@ def hold_against_budgets(context: StepContext, partition: str) -> StepResult:
     """
     config, lake, day = context.config, context.lake, dt.date.fromisoformat(partition)
     days = [d for d in days_of(month_of(day)) if config.start_date <= d <= day]
-    stamps = {d: stamp for d in days if (stamp := lake.stamp(DAILY_COSTS, date=d))}
+    stamps = {part.date: stamp for part, stamp in lake.stamps(DAILY_COSTS, date=days)}
     if day not in stamps:
         raise IncompleteDayError(f"the day has no costs yet. Run it with: finops run --from {day} --to {day}")
     made_of = {str(d): stamp.input_digest for d, stamp in stamps.items()}
     rules = [budget.model_dump(mode="json") for budget in config.budgets]
     digest = digest_of(BUDGET_STATUS.version, made_of, rules)
-    with lake.lease(BUDGET_STATUS, wait=PATIENCE, date=day):
-        changed = context.force or not is_current(lake.stamp(BUDGET_STATUS, date=day), digest)
+    with lake.making(BUDGET_STATUS, digest, force=context.force, date=day) as changed:
         if changed:
             tagged = lake.scan(PRICED_USAGE, date=days) if any("tag" in b.scope for b in config.budgets) else None
             costs = lake.scan(DAILY_COSTS, date=list(stamps))
@@ -78,13 +76,12 @@ def find_savings(context: StepContext, partition: str) -> StepResult:
     """
     config, lake, day = context.config, context.lake, dt.date.fromisoformat(partition)
     window = days_between(max(config.start_date, day - (ACTIVITY_DAYS - 1) * ONE_DAY), day)
-    stamps = {d: stamp for d in window if (stamp := lake.stamp(PRICED_USAGE, date=d))}
+    stamps = {part.date: stamp for part, stamp in lake.stamps(PRICED_USAGE, date=window)}
     if day not in stamps:
         raise IncompleteDayError(f"the day is not priced yet. Run it with: finops run --from {day} --to {day}")
     made_of = {str(d): stamp.input_digest for d, stamp in stamps.items()}
     digest = digest_of(SAVINGS.version, made_of, [str(rule) for rule in (*PAIRS, *CACHE_RULES)])
-    with lake.lease(SAVINGS, wait=PATIENCE, date=day):
-        changed = context.force or not is_current(lake.stamp(SAVINGS, date=day), digest)
+    with lake.making(SAVINGS, digest, force=context.force, date=day) as changed:
         if changed:
             book = _book_of(context, str(stamps[day].notes["book_version"]))
             calls, before = (lake.scan(PRICED_USAGE, date=d) for d in (day, day - ONE_DAY))

@@ -4,9 +4,10 @@ The verdicts are pure functions of counts, without Dagster, the clock or the lak
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 EVERY_RECORD_COUNTED = "every_record_counted"
 NOTHING_QUARANTINED = "nothing_quarantined"
+NO_CONFLICTS = "no_conflicting_duplicates"
+NO_NEAR_DUPLICATES = "no_near_duplicates"
+TOLD_BY_MEDIATION = frozenset({NOTHING_QUARANTINED, NO_CONFLICTS, NO_NEAR_DUPLICATES})
+"""Checks whose findings are also warnings of the step itself."""
+
 Days: TypeAlias = dict[str, list[dt.date]]
 """Partition keys to look at; none for all."""
 
@@ -62,6 +68,20 @@ def quarantined(counts: Mapping[str, int]) -> Verdict:
     share = unread / records if records else 0.0
     sentence = f"records that could not be read: {unread:,} of {records:,}; the table quarantine says which and why"
     return Verdict(unread == 0, sentence, {"quarantined": unread, "quarantined_share": share})
+
+
+def conflicting(counts: Mapping[str, int]) -> Verdict:
+    """Whether all records of one call say the same: the same model, tokens, cost and status."""
+    duplicates, conflicts = counts["duplicate"], counts["conflicts"]
+    sentence = f"duplicates that say something else than the record that is kept: {conflicts:,} of {duplicates:,}"
+    return Verdict(conflicts == 0, sentence, {"conflicts": conflicts, "duplicates": duplicates})
+
+
+def nearly_duplicated(counts: Mapping[str, int]) -> Verdict:
+    """Whether no call is like another within a moment, under another id. Such calls are charged: nobody can tell."""
+    calls, near = counts["usage"], counts["near_duplicates"]
+    sentence = f"calls like another within a millisecond, under another id, perhaps logged twice: {near:,} of {calls:,}"
+    return Verdict(near == 0, sentence, {"near_duplicates": near, "usage": calls})
 
 
 def unpriced(tokens: int, unpriced_tokens: int, unpriced_calls: int, tolerated: Decimal) -> Verdict:
@@ -122,24 +142,19 @@ def asset_checks(config: Config) -> list[dg.AssetChecksDefinition]:
     ]
 
 
-def _of_source(source: Source) -> tuple[dg.AssetChecksDefinition, dg.AssetChecksDefinition]:
-    asset = usage_key(source.name)
-    return (
-        _check(
-            asset,
-            EVERY_RECORD_COUNTED,
-            "Every record that was read has exactly one outcome.",
-            ERROR,
-            lambda lake, days: conservation(_ingested(lake, source, days)),
-        ),
-        _check(
-            asset,
-            NOTHING_QUARANTINED,
-            "Every record could be read.",
+def _of_source(source: Source) -> Iterator[dg.AssetChecksDefinition]:
+    for name, description, severity, verdict in (
+        (EVERY_RECORD_COUNTED, "Every record that was read has exactly one outcome.", ERROR, conservation),
+        (NOTHING_QUARANTINED, "Every record could be read.", WARN, quarantined),
+        (NO_CONFLICTS, "All records of one call say the same.", WARN, conflicting),
+        (
+            NO_NEAR_DUPLICATES,
+            "No call is like another within a millisecond, under another id.",
             WARN,
-            lambda lake, days: quarantined(_ingested(lake, source, days)),
+            nearly_duplicated,
         ),
-    )
+    ):
+        yield _check(usage_key(source.name), name, description, severity, partial(_judge_account, source.name, verdict))
 
 
 def _check(
@@ -170,9 +185,11 @@ def _sums(table: pl.LazyFrame, calls: str) -> tuple[int, Decimal]:
     return count, cost
 
 
-def _ingested(lake: "Lake", source: Source, days: Days) -> dict[str, int]:
-    objects = lake.scan(INGEST_OBJECTS, source=source.name, **days)
-    return objects.select(pl.col("records", *OUTCOMES).sum()).collect().row(0, named=True)
+def _judge_account(source: str, judge: Callable[[Mapping[str, int]], Verdict], lake: "Lake", days: Days) -> Verdict:
+    objects = lake.scan(INGEST_OBJECTS, source=source, **days)
+    return judge(
+        objects.select(pl.col("records", *OUTCOMES, "conflicts", "near_duplicates").sum()).collect().row(0, named=True)
+    )
 
 
 def _token_counts(calls: pl.LazyFrame) -> tuple[int, int, int]:

@@ -1,9 +1,8 @@
 """What every step gets and gives: plain values, so that Dagster's code location loads without the tables' machinery."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from finops_pipeline.config.model import Config
@@ -23,12 +22,12 @@ class Preview:
 
 @dataclass(frozen=True)
 class Link:
-    """A file for people, to open in a browser."""
+    """A file for people, to open in a browser: a path, or a URI."""
 
-    file: Path
+    place: str
 
 
-Fact: TypeAlias = str | int | bool | list[str] | dict[str, int] | Path | Preview | Link
+Fact: TypeAlias = str | int | bool | list[str] | dict[str, int] | Preview | Link
 """What a step can say of a partition."""
 
 
@@ -52,6 +51,7 @@ class StepContext:
         now: The time that the step takes for the present, UTC.
         force: Make the partition again although its inputs have not changed.
         allow_partial: Go on without the sources that are missing.
+        reread: Source → days whose logs are read again, although they have not changed.
     """
 
     config: Config
@@ -60,6 +60,7 @@ class StepContext:
     now: dt.datetime
     force: bool = False
     allow_partial: bool = False
+    reread: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -17,16 +18,20 @@ from finops_pipeline.config.model import Config
 from finops_pipeline.costs import daily_costs
 from finops_pipeline.days import is_over
 from finops_pipeline.errors import IncompleteDayError
-from finops_pipeline.lake import Key, Lake, Stamp
-from finops_pipeline.leases import PATIENCE
-from finops_pipeline.mediation.day import mediate_day
-from finops_pipeline.orchestration.context import Fact, StepContext, StepResult
+from finops_pipeline.ingestion import by_reason, handed_over, has_trouble, worst_first
+from finops_pipeline.lake import Lake, Stamp
+from finops_pipeline.mediation.day import DayResult, mediate_day
+from finops_pipeline.orchestration.context import Fact, Preview, StepContext, StepResult
 from finops_pipeline.pricing.book import PriceBook, compile_book
 from finops_pipeline.pricing.rating import rate
-from finops_pipeline.schemas import DAILY_COSTS, PRICE_BOOK, PRICED_USAGE, USAGE, Table
+from finops_pipeline.reports.numbers import visible
+from finops_pipeline.schemas import DAILY_COSTS, INGEST_OBJECTS, PRICE_BOOK, PRICED_USAGE, QUARANTINE, USAGE
 
 RATED_AT_ONCE = 500_000
 """Calls that are rated and written together, so that memory does not grow with the day."""
+
+SHOWN = 20
+"""Rows of a table in a partition's metadata."""
 
 
 def mediate(context: StepContext, partition: str, *, source: str) -> StepResult:
@@ -39,17 +44,38 @@ def mediate(context: StepContext, partition: str, *, source: str) -> StepResult:
         lake=context.lake,
         run=context.run,
         now=context.now,
-        force=context.force,
+        force=context.force or partition in context.reread.get(source, ()),
     )
     metadata: dict[str, Fact] = {
-        "dagster/partition_row_count": result.outcomes.get("usage", 0),
+        "dagster/partition_row_count": result.outcomes["usage"],
         "objects": result.objects,
         "lines": result.lines,
         "records": result.records,
-        "outcomes": dict(result.outcomes),
-        "strays_handed_to": [str(stray) for stray in result.stray_days],
+        **result.outcomes,
+        "conflicts": result.conflicts,
+        "near_duplicates": result.near_duplicates,
+        "warnings": list(result.warnings),
+        **_details(context.lake, source, day, result),
     }
     return StepResult(result.changed, metadata, tuple(result.warnings))
+
+
+def _details(lake: Lake, source: str, day: dt.date, result: DayResult) -> dict[str, Fact]:
+    """What the tables say of a day beyond its counts; read only where the counts say that there is something."""
+    found: dict[str, Fact] = {}
+    partition: dict[str, Any] = {"source": source, "date": day}
+    if result.outcomes["another_day"]:
+        strays = handed_over(lake, source, [day])
+        found["handed_over_to"] = {str(own): records for _, own, records in strays.iter_rows()}
+    if result.outcomes["quarantined"]:
+        reasons = by_reason(lake.scan(QUARANTINE, **partition)).select("reason", "records")
+        found["quarantine_reasons"] = Preview(tuple(reasons.head(SHOWN).collect().to_dicts()))
+    if result.warnings:
+        objects = worst_first(lake.scan(INGEST_OBJECTS, **partition).filter(has_trouble()))
+        rows = objects.select("key", "state", "records", "quarantined", "conflicts", "near_duplicates").head(SHOWN)
+        shown = (row | {"key": visible(row["key"])} for row in rows.collect().to_dicts())
+        found["objects_to_look_at"] = Preview(tuple(shown))
+    return found
 
 
 def price(context: StepContext, partition: str) -> StepResult:
@@ -70,20 +96,18 @@ def price(context: StepContext, partition: str) -> StepResult:
             "or go on without with --allow-partial; the day and its statement are marked incomplete then."
         )
     book, unfinished = compile_book(config), not is_over(day, context.now)
-    with lake.lease(PRICED_USAGE, wait=PATIENCE, date=day):
-        before = lake.stamp(PRICED_USAGE, date=day)
-        basis = _cost_basis(config, sorted(delivered), before)
-        notes: dict[str, object] = {
-            "sources": {name: stamp.input_digest for name, stamp in sorted(delivered.items())},
-            "missing_sources": missing,
-            "cost_basis": basis,
-            "book_version": book.version,
-            "ownership": ownership_digest(config.ownership, config.teams),
-            "unfinished": unfinished,
-        }
-        schemas = [stamp.schema_version for _, stamp in sorted(delivered.items())]
-        digest = digest_of(PRICED_USAGE.version, notes, schemas)
-        changed = context.force or not is_current(before, digest)
+    basis = _cost_basis(config, sorted(delivered), lake.stamp(PRICED_USAGE, date=day))
+    notes: dict[str, object] = {
+        "sources": {name: stamp.input_digest for name, stamp in sorted(delivered.items())},
+        "missing_sources": missing,
+        "cost_basis": basis,
+        "book_version": book.version,
+        "ownership": ownership_digest(config.ownership, config.teams),
+        "unfinished": unfinished,
+    }
+    schemas = [stamp.schema_version for _, stamp in sorted(delivered.items())]
+    digest = digest_of(PRICED_USAGE.version, notes, schemas)
+    with lake.making(PRICED_USAGE, digest, force=context.force, date=day) as changed:
         if changed:
             _keep_book(context, book)
             stamp = Stamp(PRICED_USAGE.version, digest, context.run, notes)
@@ -94,7 +118,7 @@ def price(context: StepContext, partition: str) -> StepResult:
     return StepResult(
         changed,
         {
-            "dagster/partition_row_count": rows_of(lake, PRICED_USAGE, date=day),
+            "dagster/partition_row_count": lake.rows(PRICED_USAGE, date=day),
             "price_book": book.version,
             "missing_sources": missing,
             "input_digest": digest[:16],
@@ -114,8 +138,7 @@ def roll_up(context: StepContext, partition: str) -> StepResult:
     if priced is None:
         raise IncompleteDayError(f"the day is not priced yet. Run it with: finops run --from {day} --to {day}")
     digest = digest_of(DAILY_COSTS.version, priced.schema_version, priced.input_digest)
-    with lake.lease(DAILY_COSTS, wait=PATIENCE, date=day):
-        changed = context.force or not is_current(lake.stamp(DAILY_COSTS, date=day), digest)
+    with lake.making(DAILY_COSTS, digest, force=context.force, date=day) as changed:
         if changed:
             costs = DAILY_COSTS.conform(daily_costs(lake.scan(PRICED_USAGE, date=day))).collect()
             notes = {**priced.notes, "priced_usage": priced.input_digest}
@@ -138,22 +161,12 @@ def digest_of(*inputs: object) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def is_current(stamp: Stamp | None, digest: str) -> bool:
-    """Whether the partition of this stamp is there and was made from inputs of this digest."""
-    return stamp is not None and stamp.input_digest == digest
-
-
-def rows_of(lake: Lake, table: Table, **keys: Key) -> int:
-    """Rows of a partition, from the file's footer."""
-    return int(lake.scan(table, **keys).select(pl.len()).collect().item())
-
-
 def _usage_batches(lake: Lake, day: dt.date, sources: list[str]) -> Iterator[pl.LazyFrame]:
     """The day's calls in order, source after source, ``RATED_AT_ONCE`` at a time; one empty batch of an empty day."""
     found = False
     for source in sources:
         calls = lake.scan(USAGE, source=source, date=day).drop("date")
-        for start in range(0, rows_of(lake, USAGE, source=source, date=day), RATED_AT_ONCE):
+        for start in range(0, lake.rows(USAGE, source=source, date=day), RATED_AT_ONCE):
             found = True
             yield calls.slice(start, RATED_AT_ONCE)
     if not found:

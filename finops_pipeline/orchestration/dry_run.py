@@ -17,7 +17,7 @@ from finops_pipeline.config.model import Config
 from finops_pipeline.days import month_of
 from finops_pipeline.delivery.ledger import Ledger
 from finops_pipeline.files import write_atomically
-from finops_pipeline.lake import Lake
+from finops_pipeline.lake import open_lake
 from finops_pipeline.orchestration.context import StepContext
 from finops_pipeline.orchestration.mailing import (
     Edition,
@@ -68,7 +68,7 @@ def dry_run(config: Config, days: Iterable[dt.date], month: str | None, *, now: 
         LakeError: the lake cannot be read.
         OSError: ``folder`` cannot be written.
     """
-    context = StepContext(config, Lake(config.resolved(config.lake)), "dry run", now)
+    context = StepContext(config, open_lake(config), "dry run", now)
     letters = _alerts(context, days)
     if month is None:
         return DryRun(mails=_rendered(context, letters, folder))
@@ -78,7 +78,7 @@ def dry_run(config: Config, days: Iterable[dt.date], month: str | None, *, now: 
     for name, content in bundle.items():
         write_atomically(folder / month / name, content)
     page = folder / month / "index.html"
-    of_statement = list(statement_letters(config, editions, bundle, page))
+    of_statement = list(statement_letters(config, editions, bundle, str(page)))
     return DryRun(statement, is_new, page, _rendered(context, [*of_statement, *letters], folder), remarks)
 
 
@@ -110,7 +110,7 @@ def _alerts(context: StepContext, days: Iterable[dt.date]) -> list[Letter]:
 
 
 def _rendered(context: StepContext, letters: Iterable[Letter], folder: Path) -> tuple[PlannedMail, ...]:
-    ledger, planned = Ledger(context.lake.root), []
+    ledger, planned = Ledger(context.lake.storage), []
     for letter in letters:
         file = folder / "mails" / f"{letter.key}.eml"
         write_atomically(file, letter.message.as_bytes())

@@ -6,7 +6,6 @@ What mails say stands in ``reports``, how they leave exactly once in ``delivery`
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
-from pathlib import Path
 from typing import TypeVar
 
 from finops_pipeline.alerts import Alert, alerts_of, recipients_of
@@ -55,7 +54,7 @@ class Edition:
 
 
 def statement_letters(
-    config: Config, editions: Sequence[Edition], files: Mapping[str, bytes], page: Path
+    config: Config, editions: Sequence[Edition], files: Mapping[str, bytes], page: str
 ) -> Iterator[Letter]:
     """The mails of a statement: the whole to finance, to each owner their team's part and nothing else.
 
@@ -66,7 +65,7 @@ def statement_letters(
         config: Who they are.
         editions: The statement to send, published or a draft, then the revisions before it, the latest first.
         files: Its bundle, by path within it.
-        page: Where its page lies.
+        page: Where its page lies: a path, or a URI.
 
     Raises:
         LakeError: a file of the bundle is not there.
@@ -140,13 +139,13 @@ def late_alert_letters(config: Config, lake: Lake, month: str) -> Iterator[Lette
 class _Bundle(dict[str, bytes]):
     """The files of a statement; one that is missing is named with the way to make it."""
 
-    def __init__(self, files: Mapping[str, bytes], page: Path, month: str) -> None:
+    def __init__(self, files: Mapping[str, bytes], page: str, month: str) -> None:
         super().__init__(files)
-        self._folder, self._month = page.parent, month
+        self._folder, self._month = page.rpartition("/")[0], month
 
     def __missing__(self, name: str) -> bytes:
         raise LakeError(
-            f"{self._folder / name}: this file of the statement is not there. "
+            f"{self._folder}/{name}: this file of the statement is not there. "
             f"Make it again with: finops run --month {self._month}"
         )
 
@@ -165,7 +164,7 @@ def post_all(context: StepContext, letters: Iterable[Letter]) -> Posted:
     Raises:
         DeliveryError: naming those that have not left for certain, with their reasons.
     """
-    ledger, transport = Ledger(context.lake.root), transport_of(context.config)
+    ledger, transport = Ledger(context.lake.storage), transport_of(context.config)
     sent, waiting, failed = [], [], []
     for letter in letters:
         try:

@@ -8,7 +8,6 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -22,13 +21,13 @@ from finops_pipeline.chargeback.revisions import load_statement, previous_month,
 from finops_pipeline.chargeback.statement import PreviousMonth, Statement, draft_statement
 from finops_pipeline.config.model import Config
 from finops_pipeline.days import days_of, when
-from finops_pipeline.files import naming_the_lake, write_atomically
 from finops_pipeline.lake import Lake
 from finops_pipeline.orchestration.analysis_steps import preview
 from finops_pipeline.orchestration.context import Link, Preview, StepContext, StepResult
 from finops_pipeline.orchestration.day_steps import still_charged
 from finops_pipeline.orchestration.mailing import Edition, post_all, statement_letters
 from finops_pipeline.reports.bundle import render_bundle
+from finops_pipeline.reports.paths import INDEX
 from finops_pipeline.savings.found import savings_found
 from finops_pipeline.schemas import DAILY_COSTS, OUTCOMES, PRICED_USAGE, SAVINGS
 
@@ -59,7 +58,7 @@ def draft_of(context: StepContext, month: str) -> tuple[Statement, tuple[str, ..
     """The statement that the lake's days make now, not published, and what a person should know of it."""
     config, lake = context.config, context.lake
     configured = [source.name for source in config.sources]
-    files = {day: files_of(lake, day) for day in days_of(month) if day >= config.start_date}
+    files = files_of(lake, [day for day in days_of(month) if day >= config.start_date])
     stamps = {day: found.costs for day, found in files.items() if found.costs is not None}
     costs = lake.scan(DAILY_COSTS, date=list(stamps))
     completeness = completeness_of(files, configured)
@@ -96,13 +95,10 @@ def report(context: StepContext, month: str) -> StepResult:
     """``chargeback_reports``: the month's latest statement as pages, ledger and workbook."""
     statement = load_statement(context.lake, month)
     digest = published_digest(context.lake, month, statement.revision)
-    page = page_path(context.lake, month, statement.revision)
     bundle = render_bundle(statement, digest)
-    changed = [name for name, content in bundle.items() if _write(page.parent / name, content)]
-    return StepResult(
-        bool(changed),
-        {"revision": statement.revision, "page": Link(page), "path": page.parent, "files": sorted(bundle)},
-    )
+    changed = _write_bundle(context.lake, _folder(month, statement.revision), bundle)
+    page = page_place(context.lake, month, statement.revision)
+    return StepResult(changed, {"revision": statement.revision, "page": Link(page), "files": sorted(bundle)})
 
 
 def send(context: StepContext, month: str) -> StepResult:
@@ -114,9 +110,10 @@ def send(context: StepContext, month: str) -> StepResult:
     """
     lake = context.lake
     statement = load_statement(lake, month)
-    page = page_path(lake, month, statement.revision)
+    page = page_place(lake, month, statement.revision)
     editions = published_editions(lake, month, statement.revision)
-    letters = list(statement_letters(context.config, editions, _read_bundle(page.parent), page))
+    bundle = _read_bundle(lake, _folder(month, statement.revision))
+    letters = list(statement_letters(context.config, editions, bundle, page))
     posted = post_all(context, letters)
     return StepResult(
         bool(posted.sent),
@@ -139,9 +136,14 @@ def published_editions(lake: Lake, month: str, revision: int) -> list[Edition]:
     ]
 
 
-def page_path(lake: Lake, month: str, revision: int) -> Path:
-    """Where the page of a statement lies; its other files lie beside and below it."""
-    return lake.root / "reports" / f"month={month}" / f"revision={revision}" / "index.html"
+def page_place(lake: Lake, month: str, revision: int) -> str:
+    """Where the page of a statement lies, a path or a URI; its other files lie beside and below it."""
+    return lake.storage.place(_folder(month, revision) + INDEX)
+
+
+def _folder(month: str, revision: int) -> str:
+    """Where the lake has the files of a statement."""
+    return f"reports/month={month}/revision={revision}/"
 
 
 def _budgets(config: Config, lake: Lake, month: str, days: Sequence[dt.date]) -> tuple[BudgetLine, ...]:
@@ -161,8 +163,7 @@ def _savings(lake: Lake, days: Sequence[dt.date]) -> SavingsFound:
 def _bridge(lake: Lake, previous: PreviousMonth, costs: pl.LazyFrame, total: Decimal) -> tuple[BridgeStep, ...]:
     """Why the month came to another amount; unknown where the days before were rolled up without groups of costs."""
     days = days_of(previous.month)
-    stamps = [stamp for day in days if (stamp := lake.stamp(DAILY_COSTS, date=day))]
-    if any(stamp.schema_version < DAILY_COSTS.version for stamp in stamps):
+    if any(stamp.schema_version < DAILY_COSTS.version for _, stamp in lake.stamps(DAILY_COSTS, date=days)):
         return ()
     return bridge(lake.scan(DAILY_COSTS, date=list(days)), costs, previous.total, total)
 
@@ -191,19 +192,20 @@ def _silent(days: Iterable[DayFiles], sources: Iterable[str]) -> list[str]:
     return [source for source, found in lines.items() if found and not any(found)]
 
 
-def _write(file: Path, content: bytes) -> bool:
-    """Put ``content`` in place; False where it is there already."""
-    with naming_the_lake(file):
-        if file.exists() and file.read_bytes() == content:
-            return False
-        write_atomically(file, content)
-    return True
+def _write_bundle(lake: Lake, folder: str, bundle: Mapping[str, bytes]) -> bool:
+    """Put the files of a statement in place; False where all are there already."""
+    there = _read_bundle(lake, folder)
+    changed = {name: content for name, content in bundle.items() if there.get(name) != content}
+    for name, content in changed.items():
+        lake.storage.write(folder + name, content)
+    return bool(changed)
 
 
-def _read_bundle(folder: Path) -> Mapping[str, bytes]:
+def _read_bundle(lake: Lake, folder: str) -> Mapping[str, bytes]:
     """The files of a statement as they were written, by path within their folder."""
-    with naming_the_lake(folder):
-        return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("[!.]*") if f.is_file()}
+    names = [file.name for file in lake.storage.files(folder)]
+    contents = zip(names, lake.storage.each(lake.storage.read, names), strict=True)
+    return {name.removeprefix(folder): found.content for name, found in contents if found is not None}
 
 
 def _shortcomings(completeness: Completeness) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from finops_pipeline.orchestration.context import Sent
@@ -19,17 +18,26 @@ class RunRequest:
         days: First and last day, both included.
         month: The month whose statement to make, as ``2026-10``.
         source: Mediation of this source only; nothing below it is made.
+        usage_only: Mediation only, of every source where ``source`` names none.
         force: Make partitions again although their inputs have not changed.
         allow_partial: Go on without the sources that are missing.
+        reread: Sources and days: run these days, and read these logs again although they have not changed.
         deliver_only: Of ``month``, only hand over the mails that have not left: those of its statement and alerts.
     """
 
     days: tuple[dt.date, dt.date] | None = None
     month: str | None = None
     source: str | None = None
+    usage_only: bool = False
     force: bool = False
     allow_partial: bool = False
+    reread: frozenset[tuple[str, dt.date]] = frozenset()
     deliver_only: bool = False
+
+    @property
+    def mediates_only(self) -> bool:
+        """Whether nothing is priced."""
+        return self.usage_only or self.source is not None
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class StatementMade:
         revision: Its latest revision.
         total: What is charged, in whole cents.
         is_new: Whether this run made the revision.
-        page: The page to open.
+        page: The page to open: a path, or a URI.
         mails: Its mails that left in this run.
     """
 
@@ -60,7 +68,7 @@ class StatementMade:
     revision: int
     total: Decimal
     is_new: bool
-    page: Path
+    page: str
     mails: list[Sent]
 
 

@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import dagster as dg
 
-from finops_pipeline.chargeback.completeness import files_of
+from finops_pipeline.chargeback.completeness import DayFiles, files_of
 from finops_pipeline.chargeback.revisions import latest_revision, load_statement
 from finops_pipeline.config.model import Config
 from finops_pipeline.days import days_between, days_of, month_of
 from finops_pipeline.errors import ConfigError
-from finops_pipeline.lake import Lake
+from finops_pipeline.lake import open_lake
 from finops_pipeline.mediation.day import days_with_fresh_strays
-from finops_pipeline.orchestration.checks import NOTHING_QUARANTINED, WITHIN_BUDGET
+from finops_pipeline.orchestration.checks import TOLD_BY_MEDIATION, WITHIN_BUDGET
 from finops_pipeline.orchestration.code_location import build_definitions
 from finops_pipeline.orchestration.continuation import WATCHING, AssetDay, daily_upstream, runnable_stretches
 from finops_pipeline.orchestration.history import history
 from finops_pipeline.orchestration.jobs import MONTH_END, NIGHTLY
 from finops_pipeline.orchestration.looking_back import later_days
-from finops_pipeline.orchestration.month_steps import page_path
+from finops_pipeline.orchestration.month_steps import page_place
 from finops_pipeline.orchestration.partitions import range_tags
 from finops_pipeline.orchestration.periods import closed_month, nightly_window
 from finops_pipeline.orchestration.run_report import Progress, RunReport, RunRequest, StatementMade
@@ -36,7 +36,7 @@ __all__ = ["Progress", "RunReport", "RunRequest", "StatementMade", "run"]
 MAX_PASSES = 3
 """Passes over the days, the first included; strays that the last one hands over wait for the next run."""
 
-TOLD_OTHERWISE = {NOTHING_QUARANTINED, WITHIN_BUDGET}
+TOLD_OTHERWISE = {*TOLD_BY_MEDIATION, WITHIN_BUDGET}
 """Checks of which the run has told already: mediation by its warnings, budgets by their alerts."""
 
 MONTHLY_ASSETS = ("chargeback", "chargeback_reports", "report_delivery")
@@ -70,8 +70,8 @@ def run(
     _refuse_impossible(config, request)
     days, month = _what_to_run(config, request, now.date())
     if days or month:
-        Lake(config.resolved(config.lake)).check_writable()
-    if days and request.source is None:
+        open_lake(config).storage.check_writable()
+    if days and not request.mediates_only:
         compile_book(config)
     with history(instance) as kept:
         running = _Run(config, request, now, kept, on_progress, log_level or "critical")
@@ -80,18 +80,22 @@ def run(
 
 def _refuse_impossible(config: Config, request: RunRequest) -> None:
     known = [source.name for source in config.sources]
-    if request.source is not None and request.source not in known:
-        raise ConfigError(f"there is no source {request.source} in finops.yaml: expected one of {', '.join(known)}.")
+    asked = {source for source, _ in request.reread} | ({request.source} if request.source else set())
+    if unknown := sorted(asked.difference(known)):
+        raise ConfigError(f"there is no source {unknown[0]} in finops.yaml: expected one of {', '.join(known)}.")
     first_month = month_of(config.start_date)
-    if (request.days and request.days[0] < config.start_date) or (request.month and request.month < first_month):
+    first_day = min([*(request.days or ()), *(day for _, day in request.reread)], default=config.start_date)
+    if first_day < config.start_date or (request.month and request.month < first_month):
         raise ConfigError(f"nothing lies before {config.start_date}, the start_date in finops.yaml.")
 
 
 def _what_to_run(config: Config, request: RunRequest, today: dt.date) -> tuple[list[dt.date], str | None]:
+    if request.reread:
+        return sorted({day for _, day in request.reread}), request.month
     if request.days is not None or request.month is not None:
         return days_between(*request.days) if request.days else [], request.month
     window = nightly_window(config, today)
-    month = None if request.source else closed_month(config, today)
+    month = None if request.mediates_only else closed_month(config, today)
     return days_between(*window) if window else [], month
 
 
@@ -112,11 +116,17 @@ class _Run:
         self._told: list[Outcome] = []
         session = Session(config, now=lambda: now, tell=self._ended)
         self._lake = session.lake
-        self._definitions = build_definitions(
-            session, RunOptions(force=request.force, allow_partial=request.allow_partial)
-        )
-        everything = daily_upstream((source.name for source in config.sources), allow_partial=request.allow_partial)
-        asked = {f"usage/{request.source}": ()} if request.source else everything
+        reread: dict[str, list[str]] = {}
+        for source, day in sorted(request.reread):
+            reread.setdefault(source, []).append(str(day))
+        options = RunOptions(force=request.force, allow_partial=request.allow_partial, reread=reread)
+        self._definitions = build_definitions(session, options)
+        sources = [source.name for source in config.sources]
+        if request.mediates_only:
+            wanted = [request.source] if request.source else sources
+            asked: Mapping[str, tuple[str, ...]] = {f"usage/{source}": () for source in wanted}
+        else:
+            asked = daily_upstream(sources, allow_partial=request.allow_partial)
         self._tables = {asset: inputs for asset, inputs in asked.items() if asset not in WATCHING}
         self._watching = {asset: inputs for asset, inputs in asked.items() if asset in WATCHING}
         self._deliver_only = request.deliver_only
@@ -209,7 +219,7 @@ class _Run:
                     statement.revision,
                     statement.total,
                     "chargeback" in results and results["chargeback"].changed,
-                    page_path(self._lake, month, statement.revision),
+                    page_place(self._lake, month, statement.revision),
                     list(sent.sent) if sent else [],
                 )
             )
@@ -220,16 +230,9 @@ class _Run:
         waiting = days_with_fresh_strays(self._config, self._lake)
         days = {day for source, day in waiting if f"usage/{source}" in self._tables}
         if "priced_usage" in self._tables:
-            days |= {day for day in self._days_with_strays() if self._lags(day)}
+            files = files_of(self._lake, {part.date for part in self._lake.parts(STRAYS)})
+            days |= {day for day, found in files.items() if _lags(found)}
         return sorted(day for day in days if (day < self._today or day in self._days) and str(day) not in failed)
-
-    def _days_with_strays(self) -> set[dt.date]:
-        return {dt.date.fromisoformat(keys["date"]) for keys in self._lake.partitions(STRAYS)}
-
-    def _lags(self, day: dt.date) -> bool:
-        """Whether a day has read its strays and was not priced since, because something else of it failed."""
-        files = files_of(self._lake, day)
-        return files.stale or (files.costs is None and bool(files.usage))
 
     def _ended(self, outcome: Outcome) -> None:
         self._told.append(outcome)
@@ -268,3 +271,8 @@ class _Run:
                 why = (error.cause or error).message.strip() if error else "failed without a reason"
                 self._tally.broke(f"{event.step_key}: {why}")
         return told
+
+
+def _lags(files: DayFiles) -> bool:
+    """Whether a day has read its strays and was not priced since, because something else of it failed."""
+    return files.stale or (files.costs is None and bool(files.usage))

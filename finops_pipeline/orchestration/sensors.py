@@ -21,7 +21,6 @@ from finops_pipeline.orchestration.continuation import (
 from finops_pipeline.orchestration.jobs import NIGHTLY
 from finops_pipeline.orchestration.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 from finops_pipeline.orchestration.session import Session
-from finops_pipeline.schemas import STRAYS
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -137,8 +136,9 @@ def _digest(content: list[list[str]]) -> str:
 
 def _content(lake: "Lake", source: str, day: dt.date) -> list[str]:
     """What the strays of a day are: their files and the digests of their content."""
-    files = lake.files(STRAYS, source=source, date=day)
-    return [source, str(day), *(f"{f.name} {stamp.input_digest}" for f in files if (stamp := lake.stamp_of(f)))]
+    from finops_pipeline.mediation.strays import stray_files
+
+    return [source, str(day), *(f"{part} {digest}" for part, digest in stray_files(lake, source, day).items())]
 
 
 def _left_over(session: Session, instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[Stretch]:

@@ -6,9 +6,11 @@ What a partition is made of stands in ``day_steps`` and ``month_steps``; which p
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import FinopsError, PartitionsFailedError
@@ -37,6 +39,9 @@ class RunOptions(dg.ConfigurableResource[object]):
     allow_partial: bool = False
     """Price days that lack a source. Such days are marked incomplete down to the statement."""
 
+    reread: dict[str, list[str]] = Field(default_factory=dict)
+    """Source → days whose logs are read again, although they have not changed: after a fix, for what is quarantined."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -48,13 +53,15 @@ class Session:
 
     @property
     def lake(self) -> "Lake":
-        from finops_pipeline.lake import Lake
+        from finops_pipeline.lake import open_lake
 
-        return Lake(self.config.resolved(self.config.lake))
+        return open_lake(self.config)
 
     def step_context(self, run: str, options: RunOptions) -> StepContext:
         """What a step needs of this session and of the run."""
-        return StepContext(self.config, self.lake, run, self.now(), options.force, options.allow_partial)
+        return StepContext(
+            self.config, self.lake, run, self.now(), options.force, options.allow_partial, options.reread
+        )
 
 
 def make_partitions(
@@ -101,7 +108,7 @@ def _metadata(result: StepResult) -> dict[str, Any]:
             if fact.rows:
                 shown[name] = dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in fact.rows])
         elif isinstance(fact, Link):
-            shown[name] = dg.MetadataValue.url(fact.file.resolve().as_uri())
+            shown[name] = dg.MetadataValue.url(fact.place if "://" in fact.place else Path(fact.place).as_uri())
         else:
             shown[name] = fact
     return shown

@@ -173,7 +173,7 @@ def test_wrong_calls_are_explained(finops: Finops, arguments: tuple[str, ...], s
 
 
 def test_a_damaged_lake_is_one_error(finops: Finops, lake: Lake) -> None:
-    lake.path(DAILY_COSTS, date=dt.date(2026, 10, 1)).write_bytes(b"not parquet")
+    Path(lake.place(DAILY_COSTS, date=dt.date(2026, 10, 1))).write_bytes(b"not parquet")
     result = finops("breakdown")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")

@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from finops_pipeline.alerts import evaluate
 from finops_pipeline.budgets import budget_status
 from finops_pipeline.config.loading import load_config
 from finops_pipeline.config.model import Budget
-from finops_pipeline.days import days_between, days_of
+from finops_pipeline.days import days_of
 from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.schemas import BUDGET_STATUS, DAILY_COSTS
 
@@ -91,7 +92,7 @@ def test_a_limit_that_is_reached_runs_out_no_more(finops: Finops, lake: Lake) ->
 def test_a_month_is_told_up_to_its_latest_day(finops: Finops, lake: Lake) -> None:
     run(lake, load_config().budgets, 7)
     assert "up to 2026-10-19" in finops("budgets", "--month", "2026-10").stdout
-    lake.remove(BUDGET_STATUS, date=OCTOBER[18])
+    shutil.rmtree(lake.folder(BUDGET_STATUS, date=OCTOBER[18]))
     result = finops("budgets", "--month", "2026-10")
     assert "up to 2026-10-07" in result.stdout
     assert "Note: 2026-10-07 is the latest day so far." in result.stderr
@@ -198,13 +199,12 @@ def test_a_month_without_a_status_says_how_to_make_one(finops: Finops, month: st
 
 
 def test_the_command_for_this_month_ends_with_yesterday(finops: Finops, lake: Lake) -> None:
-    lake.remove(BUDGET_STATUS, date=OCTOBER[18])
+    shutil.rmtree(lake.folder(BUDGET_STATUS, date=OCTOBER[18]))
     assert "`finops run --from 2026-10-01 --to 2026-10-19` does it." in finops("budgets").stderr
 
 
 def test_a_day_that_is_not_over_is_shown_too(finops: Finops, lake: Lake) -> None:
-    for day in days_between(OCTOBER[0], OCTOBER[18]):
-        lake.remove(BUDGET_STATUS, date=day)
+    shutil.rmtree(lake.folder(BUDGET_STATUS))
     run(lake, load_config().budgets, 20)
     assert finops("budgets").stderr == ""
 
@@ -228,7 +228,7 @@ def test_a_wrong_month_is_a_wrong_call(finops: Finops) -> None:
 
 
 def test_a_damaged_lake_is_one_error(finops: Finops, lake: Lake) -> None:
-    lake.path(BUDGET_STATUS, date=OCTOBER[18]).write_bytes(b"not parquet")
+    Path(lake.place(BUDGET_STATUS, date=OCTOBER[18])).write_bytes(b"not parquet")
     result = finops("budgets")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")

@@ -140,6 +140,18 @@ def test_a_lake_that_cannot_be_is_an_error(finops: Finops, config: Path, lake: s
     assert said in result.stderr
 
 
+@pytest.mark.usefixtures("sources")
+def test_a_lake_on_s3_is_looked_at(finops: Finops, config: Path, s3_uri: str) -> None:
+    config.write_text(config.read_text().replace("./lake", s3_uri))
+    result = finops("check")
+    assert result.exit_code == 0
+    assert f"Lake: {s3_uri}\n" in result.stdout
+    config.write_text(config.read_text().replace(s3_uri, "s3://no-such-bucket/lake"))
+    result = finops("check")
+    assert result.exit_code == 1
+    assert "Error: s3://no-such-bucket/lake: there is no bucket no-such-bucket. Check `lake` in" in result.stderr
+
+
 @pytest.mark.usefixtures("sources", "config")
 def test_a_lake_that_cannot_be_written_is_an_error(finops: Finops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)

@@ -11,6 +11,7 @@ from click.testing import Result
 from finops_pipeline.config.model import Config
 from finops_pipeline.delivery.ledger import Ledger, delivery_key
 from finops_pipeline.orchestration.run_report import RunReport, RunRequest
+from finops_pipeline.storage import open_storage
 
 Finops = Callable[..., Result]
 
@@ -45,7 +46,7 @@ def facts(recipient: str) -> dict[str, str]:
 
 @pytest.fixture
 def ledger(config: Path) -> Ledger:
-    return Ledger(config.parent / "lake", lambda: NOW)
+    return Ledger(open_storage(config.parent / "lake"), lambda: NOW)
 
 
 @pytest.fixture

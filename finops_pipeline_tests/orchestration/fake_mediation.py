@@ -59,6 +59,7 @@ class FakeMediation:
     hands_over: dict[tuple[str, dt.date], dt.date] = field(default_factory=dict)
     """A source's day whose records belong in part to another day."""
     asked: list[tuple[str, dt.date]] = field(default_factory=list)
+    forced: list[tuple[str, dt.date]] = field(default_factory=list)
     strays: dict[tuple[str, dt.date], int] = field(default_factory=dict)
     read_strays: dict[tuple[str, dt.date], int] = field(default_factory=dict)
 
@@ -74,6 +75,7 @@ class FakeMediation:
         force: bool = False,
     ) -> DayResult:
         self.asked.append((source.name, day))
+        self.forced += [(source.name, day)] if force else []
         if (source.name, day) in self.failing:
             raise self.failing[source.name, day]
         strays = self.strays.get((source.name, day), 0)
@@ -106,9 +108,9 @@ class FakeMediation:
             self.failing[source, day_of(day)] = error or SourceError(f"source {source}: the bucket is gone")
 
 
-def ingest_rows(outcomes: dict[str, int]) -> pl.DataFrame:
-    """One object whose records came to these outcomes."""
+def ingest_rows(outcomes: dict[str, int], **parts: int) -> pl.DataFrame:
+    """One object whose records came to these outcomes; ``parts`` of them are conflicts or near duplicates."""
     records = sum(outcomes.values())
     row = {"key": "a.jsonl", "size": 1, "etag": "e", "state": "read", "own": True, "lines": records, "records": records}
-    frame = pl.LazyFrame([row | outcomes | {"strays": 0}])
+    frame = pl.LazyFrame([row | outcomes | {"strays": 0, "conflicts": 0, "near_duplicates": 0} | parts])
     return INGEST_OBJECTS.conform(frame).cast(dict(INGEST_OBJECTS.schema)).collect()

@@ -10,7 +10,7 @@ from fake_mediation import FakeMediation, day_of, ingest_rows
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.lake import Lake, Stamp
-from finops_pipeline.orchestration.checks import conservation, quarantined, unpriced
+from finops_pipeline.orchestration.checks import conflicting, conservation, nearly_duplicated, quarantined, unpriced
 from finops_pipeline.orchestration.code_location import build_definitions
 from finops_pipeline.orchestration.partitions import range_tags
 from finops_pipeline.orchestration.runner import RunReport
@@ -33,6 +33,21 @@ def test_quarantined_records_are_told_with_their_share() -> None:
     found = quarantined({**NONE, "records": 8, "quarantined": 2})
     assert not found.passed
     assert found.facts == {"quarantined": 2, "quarantined_share": 0.25}
+
+
+def test_duplicates_that_say_something_else_are_told() -> None:
+    assert conflicting({**NONE, "records": 9, "duplicate": 9, "conflicts": 0}).passed
+    found = conflicting({**NONE, "records": 9, "duplicate": 4, "conflicts": 3})
+    assert not found.passed
+    assert found.sentence == "duplicates that say something else than the record that is kept: 3 of 4"
+    assert found.facts == {"conflicts": 3, "duplicates": 4}
+
+
+def test_calls_that_are_like_another_are_told_and_count_as_calls() -> None:
+    assert nearly_duplicated({**NONE, "records": 9, "usage": 9, "near_duplicates": 0}).passed
+    found = nearly_duplicated({**NONE, "records": 9, "usage": 9, "near_duplicates": 1})
+    assert not found.passed
+    assert found.facts == {"near_duplicates": 1, "usage": 9}
 
 
 @pytest.mark.parametrize(
@@ -68,17 +83,30 @@ def test_a_run_is_checked_over_its_own_days(
     lake.write(INGEST_OBJECTS, quarantine, Stamp(1, "", ""), source="a", date=day_of("2026-09-30"))
     checks = checked(config, instance, "2026-09-01", "2026-09-02")
     assert all(check.passed for check in checks.values())
+    of_usage = "every_record_counted", "nothing_quarantined", "no_conflicting_duplicates", "no_near_duplicates"
     assert set(checks) == {
-        ("usage/a", "every_record_counted"),
-        ("usage/a", "nothing_quarantined"),
-        ("usage/b", "every_record_counted"),
-        ("usage/b", "nothing_quarantined"),
+        *((f"usage/{source}", name) for source in "ab" for name in of_usage),
         ("priced_usage", "nearly_all_priced"),
         ("daily_costs", "every_call_rolled_up"),
         ("budget_status", "within_budget"),
     }
     counted = checks["usage/a", "every_record_counted"].metadata
     assert (counted["records"].value, counted["usage"].value) == (11, 11)
+
+
+def test_what_asks_for_a_look_is_a_warning_of_its_source(
+    config: Config, lake: Lake, mediation: FakeMediation, instance: dg.DagsterInstance
+) -> None:
+    checked(config, instance, "2026-09-01", "2026-09-01")
+    for source, parts in (("a", {"conflicts": 1}), ("b", {"near_duplicates": 2})):
+        rows = ingest_rows(NONE | {"usage": 4, "duplicate": 1}, **parts)
+        stamp = lake.stamp(INGEST_OBJECTS, source=source, date=day_of("2026-09-01"))
+        assert stamp is not None
+        lake.write(INGEST_OBJECTS, rows, stamp, source=source, date=day_of("2026-09-01"))
+    failed = {key: c for key, c in checked(config, instance, "2026-09-01", "2026-09-01").items() if not c.passed}
+    assert set(failed) == {("usage/a", "no_conflicting_duplicates"), ("usage/b", "no_near_duplicates")}
+    assert {check.severity for check in failed.values()} == {dg.AssetCheckSeverity.WARN}
+    assert all(not check.blocking for check in failed.values())
 
 
 def test_tokens_that_contradict_themselves_are_in_no_share(

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -64,7 +65,7 @@ def test_a_day_that_could_not_be_priced_again_makes_the_statement_incomplete(
     )
     [mail] = report.statements[0].mails
     assert "incomplete" in mail.subject
-    assert "1 day is out of date" in report.statements[0].page.read_text()
+    assert "1 day is out of date" in Path(report.statements[0].page).read_text()
     ran(LAST, month="2026-09")
     assert (statement().revision, statement().incomplete) == (3, False)
 
@@ -124,7 +125,7 @@ def test_usage_that_was_deleted_is_charged_no_more(
     ran: Ran, lake: Lake, changed: Changed, statement: Callable[[], Statement]
 ) -> None:
     ran("2026-09-29", LAST)
-    for file in (lake.root / "usage/source=b").rglob("*.parquet"):
+    for file in Path(lake.storage.place("usage/source=b")).rglob("*.parquet"):
         file.unlink()
     report = ran("2026-09-29", LAST, month="2026-09", config=changed(sources=ONLY_A))
     assert statement().total == 4 * CENTS_A_CALL
@@ -226,4 +227,4 @@ def test_a_changed_month_before_is_no_revision_of_this_one(
 
 def test_the_first_month_covers_the_days_from_the_start_date_on(ran: Ran, statement: Callable[[], Statement]) -> None:
     report = ran("2026-09-29", LAST, month="2026-09")
-    assert "29–30 September 2026 UTC" in report.statements[0].page.read_text()
+    assert "29–30 September 2026 UTC" in Path(report.statements[0].page).read_text()

@@ -84,7 +84,7 @@ def test_finance_gets_the_whole_and_each_owner_their_own(ran: Ran, two_teams: Co
 
 def test_the_files_of_a_statement_lie_beside_its_page(ran: Ran, two_teams: Config) -> None:
     report = ran("2026-09-01", "2026-09-02", month="2026-09", config=two_teams)
-    folder = made(report).page.parent
+    folder = Path(made(report).page).parent
     assert {file.suffix for file in folder.rglob("*") if file.is_file()} == {".html", ".csv", ".xlsx"}
     assert len(list((folder / "teams").iterdir())) == 2
 
@@ -154,7 +154,7 @@ def test_a_team_that_nobody_can_reach_is_named_to_finance(
 
 def test_files_that_are_gone_are_an_error_with_the_way_out(ran: Ran, two_teams: Config) -> None:
     page = made(ran("2026-09-01", month="2026-09", config=two_teams)).page
-    next(page.parent.glob("*.csv")).unlink()
+    next(Path(page).parent.glob("*.csv")).unlink()
     report = ran(month="2026-09", deliver_only=True, config=two_teams)
     assert not report.ok
     assert "finops run --month 2026-09" in " ".join(report.failures)
@@ -176,10 +176,10 @@ def test_a_dry_run_renders_what_would_be_sent_and_writes_nothing_to_the_lake(
     ran: Ran, two_teams: Config, lake: Lake, tmp_path: Path
 ) -> None:
     ran("2026-09-01", "2026-09-02", config=two_teams)
-    before = {file: file.stat().st_mtime_ns for file in lake.root.rglob("*")}
+    before = {file: file.stat().st_mtime_ns for file in Path(lake.storage.root).rglob("*")}
     now = dt.datetime(2026, 10, 5, 2, tzinfo=dt.UTC)
     found = dry_run(two_teams, [], "2026-09", now=now, folder=tmp_path / "look")
-    assert {file: file.stat().st_mtime_ns for file in lake.root.rglob("*")} == before
+    assert {file: file.stat().st_mtime_ns for file in Path(lake.storage.root).rglob("*")} == before
     assert not (two_teams.folder / "outbox").exists()
     assert found.statement is not None
     assert (found.statement.revision, found.is_new, str(found.statement.total)) == (1, True, "2.00")

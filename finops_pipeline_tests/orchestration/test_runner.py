@@ -13,7 +13,7 @@ from fake_mediation import FakeMediation, day_of
 
 from finops_pipeline.chargeback.revisions import load_statement
 from finops_pipeline.config.model import Config
-from finops_pipeline.errors import ConfigError, ConservationError, SourceError
+from finops_pipeline.errors import ConfigError, ConservationError, PriceBookError, SourceError
 from finops_pipeline.lake import Lake
 from finops_pipeline.orchestration import analysis_steps, assets, checks, day_steps, runner
 from finops_pipeline.orchestration.run_report import Progress
@@ -49,11 +49,13 @@ def test_days_run_from_raw_logs_to_costs(ran: Ran, lake: Lake, mediation: FakeMe
 
 def test_an_unchanged_rerun_writes_nothing(ran: Ran, lake: Lake) -> None:
     ran("2026-09-01", "2026-09-03", month="2026-09")
-    before = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in lake.root.rglob("*.parquet")}
+    before = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in Path(lake.storage.root).rglob("*.parquet")}
     report = ran("2026-09-01", "2026-09-03", month="2026-09")
     assert report.ok
     assert report.changed == 0
-    assert {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in lake.root.rglob("*.parquet")} == before
+    assert {
+        file: (file.stat().st_mtime_ns, file.read_bytes()) for file in Path(lake.storage.root).rglob("*.parquet")
+    } == before
 
 
 def test_force_makes_them_again_and_their_rows_are_the_same(ran: Ran, lake: Lake) -> None:
@@ -163,6 +165,54 @@ def test_a_changed_owner_prices_again_without_reading_logs(ran: Ran, changed: Ch
     assert lake.scan(DAILY_COSTS).collect().get_column("cost_center").unique().to_list() == ["CC-2"]
 
 
+def test_usage_only_reads_every_source_and_prices_nothing(ran: Ran, lake: Lake, mediation: FakeMediation) -> None:
+    mediation.hands_over["a", day_of("2026-09-03")] = day_of("2026-09-01")
+    report = ran("2026-09-02", "2026-09-03", usage_only=True)
+    assert report.ok
+    assert {keys["source"] for keys in lake.partitions(USAGE)} == {"a", "b"}
+    assert days_in(lake) == []
+    assert ("a", day_of("2026-09-01")) in mediation.asked, "the day that received strays is read as well"
+
+
+def test_usage_only_needs_no_prices(ran: Ran, changed: Changed, lake: Lake) -> None:
+    broken = changed(prices=["no-such-file.csv"])
+    assert ran("2026-09-01", config=broken, usage_only=True).ok
+    with pytest.raises(PriceBookError):
+        ran("2026-09-01", config=broken)
+
+
+def test_of_a_source_that_fails_usage_only_tells_and_reads_the_others(
+    ran: Ran, lake: Lake, mediation: FakeMediation
+) -> None:
+    mediation.fail("a", "2026-09-01")
+    report = ran("2026-09-01", usage_only=True)
+    assert report.failures == ["usage/a, 2026-09-01: source a: the bucket is gone"]
+    assert [keys["source"] for keys in lake.partitions(USAGE)] == ["b"]
+
+
+def test_what_is_reread_is_read_by_force_and_nothing_else(ran: Ran, lake: Lake, mediation: FakeMediation) -> None:
+    ran("2026-09-01", "2026-09-03")
+    wanted = {("a", day_of("2026-09-01")), ("b", day_of("2026-09-03"))}
+    report = ran(reread=frozenset(wanted))
+    assert set(mediation.forced) == wanted
+    assert (report.days, report.changed) == (2, 2), "equal usage makes no costs anew"
+
+
+def test_costs_follow_what_was_reread(ran: Ran, lake: Lake, mediation: FakeMediation) -> None:
+    ran("2026-09-01", "2026-09-03")
+    mediation.calls["a", day_of("2026-09-01")] = 7
+    ran(reread=frozenset({("a", day_of("2026-09-01"))}))
+    costs = lake.scan(DAILY_COSTS, date=day_of("2026-09-01")).collect()
+    assert costs.get_column("requests").sum() == 9
+    assert ("a", day_of("2026-09-02")) not in mediation.forced
+
+
+@pytest.mark.parametrize("pair", [("nobody", "2026-09-01"), ("a", "2026-08-31")])
+def test_what_cannot_be_reread_is_refused(ran: Ran, pair: tuple[str, str]) -> None:
+    with pytest.raises(ConfigError):
+        ran(reread=frozenset({(pair[0], day_of(pair[1]))}))
+
+
 def test_days_that_receive_strays_are_run_again(ran: Ran, lake: Lake, mediation: FakeMediation) -> None:
     mediation.hands_over["a", day_of("2026-09-03")] = day_of("2026-09-01")
     report = ran("2026-09-01", "2026-09-03")
@@ -248,8 +298,8 @@ def test_the_month_makes_a_statement_its_page_and_one_mail(config: Config, ran: 
     [statement] = ran(month="2026-09").statements
     assert (statement.month, statement.revision, statement.is_new) == ("2026-09", 1, True)
     assert statement.total == 30 * 4 * CENTS_A_CALL
-    assert statement.page == lake.root / "reports/month=2026-09/revision=1/index.html"
-    assert "30.00" in statement.page.read_text()
+    assert statement.page == f"{lake.storage.root}/reports/month=2026-09/revision=1/index.html"
+    assert "30.00" in Path(statement.page).read_text()
     [mail] = statement.mails
     assert Path(mail.place).parent == config.folder / "outbox"
     assert b"To: finance@example.com" in Path(mail.place).read_bytes()
@@ -266,17 +316,17 @@ def test_a_month_that_says_the_same_makes_no_revision_and_no_mail(ran: Ran, conf
 def test_without_recipients_there_is_a_page_and_no_mail(ran: Ran, config: Config) -> None:
     config.reports.recipients.clear()
     [statement] = ran("2026-09-01", month="2026-09").statements
-    assert statement.page.exists()
+    assert Path(statement.page).exists()
     assert statement.mails == []
     assert not (config.folder / "outbox").exists()
 
 
 def test_a_page_that_is_gone_is_made_again_and_no_mail_sent(ran: Ran) -> None:
     [first] = ran("2026-09-01", month="2026-09").statements
-    html = first.page.read_bytes()
-    first.page.unlink()
+    html = Path(first.page).read_bytes()
+    Path(first.page).unlink()
     [again] = ran(month="2026-09").statements
-    assert again.page.read_bytes() == html
+    assert Path(again.page).read_bytes() == html
     assert (again.is_new, again.mails) == (False, [])
 
 

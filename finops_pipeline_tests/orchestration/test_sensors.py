@@ -27,7 +27,8 @@ def hand_over(lake: Lake, mediation: FakeMediation, source: str, day: str, conte
     """Strays of that day, found by another day's run."""
     mediation.strays[source, day_of(day)] = 1
     stamp = Stamp(STRAYS.version, content, "run")
-    lake.write(STRAYS, usage_rows(source, day_of(day), 1), stamp, part="from-x", source=source, date=day_of(day))
+    rows = STRAYS.conform(usage_rows(source, day_of(day), 1).lazy()).collect()
+    lake.write(STRAYS, rows, stamp, part="from-x", source=source, date=day_of(day))
 
 
 def stray_runs(config: Config, instance: dg.DagsterInstance, now: dt.datetime = NOW) -> list[dg.RunRequest]:
