@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -228,9 +229,9 @@ def test_a_mail_stays_due_until_the_ledger_of_deliveries_says_it_left(look: Look
 
 def test_a_rerun_writes_nothing(look: Look, lake: Lake) -> None:
     look(status({5: 800}), on=5)
-    before = {path: path.stat().st_mtime_ns for path in lake.root.rglob("*.json")}
+    before = {path: path.stat().st_mtime_ns for path in Path(lake.storage.root).rglob("*.json")}
     assert look(status({5: 800}), on=5).changed == []
-    assert {path: path.stat().st_mtime_ns for path in lake.root.rglob("*.json")} == before
+    assert {path: path.stat().st_mtime_ns for path in Path(lake.storage.root).rglob("*.json")} == before
 
 
 @settings(max_examples=30, deadline=None)
@@ -265,6 +266,22 @@ def test_days_in_any_order_and_any_number_of_times_open_each_alert_at_most_once(
     reached = {share for share in watched.warn_at if sum(daily) >= 1000 * share}
     assert {state.alert.threshold for state in states} == reached
     assert mailed == {state.alert.threshold for state in states if state.mail == "due"}
+
+
+def test_of_runs_at_once_one_opens_the_alert(root: Path | str) -> None:
+    racers, watched = 6, budget(at=["0.8"])
+    together = threading.Barrier(racers)
+
+    def run(_: int) -> Evaluation:
+        together.wait()
+        spent, today = status({1: 900}, watched), NOVEMBER[1]
+        return evaluate(Lake(root), [watched], spent, as_of=today, late_days=3, recipients=lambda _: ["f@x.org"])
+
+    with ThreadPoolExecutor(racers) as pool:
+        found = list(pool.map(run, range(racers)))
+    assert sorted(len(each.opened) for each in found) == [0] * (racers - 1) + [1]
+    assert all(len(each.due) == 1 for each in found)
+    assert [state.state for state in alerts_of(Lake(root), "2026-11")] == ["open"]
 
 
 # -- late -------------------------------------------------------------------------------------------------------------
@@ -415,7 +432,7 @@ def test_a_state_reads_back_as_it_was_written(look: Look, lake: Lake) -> None:
     found = look(status({4: "411.519999999999"}, watched), watched, on=4)
     assert sorted(found.changed, key=str) == sorted(alerts_of(lake, "2026-11"), key=str)
     for state in found.changed:
-        assert (lake.root / "alerts" / "month=2026-11" / f"{state.alert.key}.json").exists()
+        assert lake.storage.read(f"alerts/month=2026-11/{state.alert.key}.json")
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a\nBcc: x@y.org", "{{ 7*7 }}", "=1+1", "ü" * 300, ".", "a b"])
@@ -423,7 +440,7 @@ def test_a_key_is_fit_for_a_file_name_and_the_ledger(look: Look, lake: Lake, nam
     watched = budget(name=name)
     (alert,) = look(status({5: 800}, watched), watched, on=5).opened
     assert checked_key(alert.key) == alert.key
-    assert [path.name for path in (lake.root / "alerts").rglob("*.json")] == [f"{alert.key}.json"]
+    assert [path.name for path in Path(lake.storage.place("alerts")).rglob("*.json")] == [f"{alert.key}.json"]
     assert state_of(lake).alert.budget == name
 
 
@@ -436,7 +453,7 @@ def test_names_that_look_alike_in_a_file_name_are_two_alerts(look: Look) -> None
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"alert": 1}', b"\xff\xfe"])
 def test_a_damaged_state_is_named_with_the_way_out(look: Look, lake: Lake, content: bytes) -> None:
     look(status({5: 800}), on=5)
-    (file,) = lake.root.rglob("alerts/*/*.json")
+    (file,) = Path(lake.storage.root).rglob("alerts/*/*.json")
     file.write_bytes(content)
     with pytest.raises(LakeError, match=r"Delete it and run any day of its month again") as raised:
         look(status({5: 800}), on=5)
@@ -456,7 +473,7 @@ def test_months_are_kept_apart_and_not_mixed(look: Look, lake: Lake) -> None:
 
 def test_nothing_to_look_at_is_nothing_found(look: Look, lake: Lake) -> None:
     assert look(status({}), on=5) == Evaluation()
-    assert not lake.root.exists()
+    assert not Path(lake.storage.root).exists()
 
 
 def test_a_look_ahead_writes_nothing(look: Look, lake: Lake) -> None:
@@ -467,7 +484,7 @@ def test_a_look_ahead_writes_nothing(look: Look, lake: Lake) -> None:
     rows = status({5: 800})
     assert ahead(status({})) == []
     seen = ahead(rows)
-    assert not lake.root.exists()
+    assert not Path(lake.storage.root).exists()
     assert seen == look(rows, on=5).due == ahead(rows)
 
 

@@ -337,7 +337,7 @@ def test_the_latest_day_of_a_month_that_has_a_status(lake: Lake) -> None:
 
 
 def test_a_status_that_cannot_be_read_is_named(lake: Lake) -> None:
-    file = lake.path(BUDGET_STATUS, date=NOVEMBER[0])
+    file = Path(lake.place(BUDGET_STATUS, date=NOVEMBER[0]))
     file.parent.mkdir(parents=True)
     file.write_bytes(b"not parquet")
     with pytest.raises(LakeError, match=r"date=2026-11-01.*Run the day again"):

@@ -351,6 +351,6 @@ def test_days_in_the_wrong_order_and_unknown_dimensions_are_refused(lake: Lake) 
 
 
 def test_a_damaged_day_is_an_error_of_the_lake(lake: Lake) -> None:
-    lake.path(DAILY_COSTS, date=DAY).write_bytes(b"not parquet at all")
+    Path(lake.place(DAILY_COSTS, date=DAY)).write_bytes(b"not parquet at all")
     with pytest.raises(LakeError, match="daily_costs: cannot be read"):
         breakdown_of(lake, DAY, DAY, ["team"])

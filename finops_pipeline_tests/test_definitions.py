@@ -85,8 +85,12 @@ def test_dagster_finds_everything_that_the_config_calls_for(tmp_path: Path) -> N
         "daily_costs: every_call_rolled_up",
         "priced_usage: nearly_all_priced",
         "usage/gateway: every_record_counted",
+        "usage/gateway: no_conflicting_duplicates",
+        "usage/gateway: no_near_duplicates",
         "usage/gateway: nothing_quarantined",
         "usage/internal: every_record_counted",
+        "usage/internal: no_conflicting_duplicates",
+        "usage/internal: no_near_duplicates",
         "usage/internal: nothing_quarantined",
     ]
     assert found["jobs"] == ["month_end", "nightly"]

@@ -1,4 +1,4 @@
-"""Leases: one holder at a time, given up by the death of its process or, from another host, by its age."""
+"""Leases of the lake's partitions: one holder at a time, in a folder and in a bucket alike."""
 
 import datetime as dt
 import json
@@ -11,43 +11,57 @@ from pathlib import Path
 
 import pytest
 
-from finops_pipeline import leases
 from finops_pipeline.errors import LeaseHeldError
-from finops_pipeline.lake import Lake
+from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.schemas import USAGE
 
 DAY = dt.date(2026, 10, 1)
 
 HOLDER = """
-import sys
-from pathlib import Path
-from finops_pipeline import leases
+import datetime as dt, sys
 from finops_pipeline.errors import LeaseHeldError
+from finops_pipeline.storage import open_storage
+storage, lease = open_storage(sys.argv[1]), None
+print("ready", flush=True)
+sys.stdin.readline()
 try:
-    leases.acquire(Path(sys.argv[1]))
+    lease = storage._acquire(sys.argv[2])
 except LeaseHeldError:
     print("held", flush=True)
 else:
     print("taken", flush=True)
-sys.stdin.read()
+sys.stdin.readline()
 """
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake")
+def lake(root: Path | str) -> Lake:
+    return Lake(root)
 
 
-def holder(file: Path) -> subprocess.Popen[str]:
-    """A process that tries to take the lease, says how that went and lives until its standard input ends."""
+def holder(lake: Lake, what: str = "usage-source=a-date=2026-10-01") -> subprocess.Popen[str]:
+    """A process that tries to take the lease when it is told to, says how that went, and lives until it is told."""
     return subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, lake.storage.root, what],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
 def said(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
+
+
+def tell(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def lease_files(lake: Lake) -> list[str]:
+    return [file.name for file in lake.storage.files("_leases/")]
 
 
 def test_a_lease_is_held_for_the_block_and_free_after(lake: Lake) -> None:
@@ -59,9 +73,24 @@ def test_a_lease_is_held_for_the_block_and_free_after(lake: Lake) -> None:
             pass
         with lake.lease(USAGE, source="gateway", date=DAY), lake.lease(USAGE, source="bedrock", date="2026-10-02"):
             pass
+        assert lease_files(lake) == ["_leases/usage-source=bedrock-date=2026-10-01.json"]
     with lake.lease(USAGE, source="bedrock", date=DAY):
         pass
-    assert [f.name for f in (lake.root / "_leases").iterdir()] == [".guard"]
+    assert lease_files(lake) == []
+
+
+def test_a_lease_says_whose_it_is(lake: Lake) -> None:
+    with lake.lease(USAGE, source="a/b", date=DAY):
+        (name,) = lease_files(lake)
+        found = lake.storage.read(name)
+        with (
+            pytest.raises(LeaseHeldError, match="usage-source=a/b-date") as caught,
+            Lake(lake.storage.root).lease(USAGE, source="a/b", date=DAY),
+        ):
+            pass
+    assert found is not None
+    owner = json.loads(found.content)
+    assert f"process {owner['pid']} on {owner['host']}" in str(caught.value)
 
 
 def test_a_lease_is_free_after_an_error(lake: Lake) -> None:
@@ -94,78 +123,66 @@ def test_of_24_threads_one_takes_it(lake: Lake) -> None:
         assert sorted(pool.map(take, range(24))) == [False] * 23 + [True]
 
 
-def test_of_24_processes_one_takes_it(tmp_path: Path) -> None:
-    file = tmp_path / "lease.json"
+def test_of_8_processes_one_takes_it(lake: Lake) -> None:
     with ExitStack() as stack:
-        processes = [stack.enter_context(holder(file)) for _ in range(24)]
-        assert sorted(said(p) for p in processes) == ["held"] * 23 + ["taken"]
+        processes = [stack.enter_context(holder(lake)) for _ in range(8)]
+        assert [said(p) for p in processes] == ["ready"] * 8
+        for process in processes:
+            tell(process)
+        assert sorted(said(p) for p in processes) == ["held"] * 7 + ["taken"]
 
 
-def test_a_lease_dies_with_its_process(tmp_path: Path) -> None:
-    file = tmp_path / "lease.json"
-    with holder(file) as process:
-        assert said(process) == "taken"
-        with pytest.raises(LeaseHeldError, match=f"process {process.pid} on "):
-            leases.acquire(file)
-        process.kill()
-    assert file.exists(), "nobody was left to give it back"
-    leases.release(file, leases.acquire(file))
-    assert not file.exists()
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b"{}", b'{"host": "h", "pid": 1, "expires": "soon"}'])
+def test_a_lease_file_that_says_nothing_is_abandoned(lake: Lake, content: bytes) -> None:
+    lake.storage.write("_leases/usage-source=a-date=2026-10-01.json", content)
+    with lake.lease(USAGE, source="a", date=DAY):
+        pass
+    assert lease_files(lake) == []
 
 
-def test_a_process_id_that_is_in_use_again_keeps_no_lease_alive(tmp_path: Path) -> None:
-    file = tmp_path / "lease.json"
-    leases.release(file, leases.acquire(file))
-    lock = leases.acquire(file)
-    mine = file.read_text()
-    leases.release(file, lock)
-    file.write_text(mine)  # as a container leaves it that was killed and started again: same host, same process id
-    leases.release(file, leases.acquire(file))
+def test_a_patient_run_takes_the_lease_when_it_is_given_back(lake: Lake) -> None:
+    given_back, lost_patience = ExitStack(), dt.timedelta(minutes=1)
+    given_back.enter_context(lake.lease(USAGE, source="a", date=DAY))
 
+    def wait() -> bool:
+        with lake.lease(USAGE, wait=lost_patience, source="a", date=DAY):
+            return True
 
-def foreign(expires: dt.datetime) -> str:
-    return json.dumps({"host": "another-host.invalid", "pid": 1, "expires": expires.isoformat()})
-
-
-def test_another_host_holds_it_until_it_expires(tmp_path: Path) -> None:
-    file = tmp_path / "lease.json"
-    now = dt.datetime.now(dt.UTC)
-    file.write_text(foreign(now + dt.timedelta(minutes=1)))
-    with pytest.raises(LeaseHeldError, match=r"process 1 on another-host\.invalid\..* delete "):
-        leases.acquire(file)
-    file.write_text(foreign(now - dt.timedelta(seconds=1)))
-    leases.release(file, leases.acquire(file))
-
-
-def test_an_expired_lease_is_given_back_without_touching_the_next_holders(tmp_path: Path) -> None:
-    file = tmp_path / "lease.json"
-    lock = leases.acquire(file)
-    file.unlink()
-    file.write_text(foreign(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)))  # another host took it over
-    leases.release(file, lock)
-    assert "another-host" in file.read_text()
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '"x"', "{}", '{"host": "h", "pid": 1, "expires": "soon"}'])
-def test_a_lease_file_that_says_nothing_is_abandoned(tmp_path: Path, content: str) -> None:
-    file = tmp_path / "lease.json"
-    file.write_text(content)
-    leases.release(file, leases.acquire(file))
-
-
-def test_a_patient_run_takes_the_lease_when_it_is_given_back(tmp_path: Path) -> None:
-    file = tmp_path / "lease.json"
-    held = leases.acquire(file)
     with ThreadPoolExecutor(1) as pool:
-        patient = pool.submit(leases.acquire, file, dt.timedelta(minutes=1))
-        leases.release(file, held)
-        leases.release(file, patient.result(timeout=60))
-    leases.release(file, leases.acquire(file))
+        patient = pool.submit(wait)
+        given_back.close()
+        assert patient.result(timeout=60)
 
 
-def test_patience_ends(tmp_path: Path) -> None:
-    file = tmp_path / "lease.json"
-    held = leases.acquire(file)
-    with pytest.raises(LeaseHeldError):
-        leases.acquire(file, dt.timedelta(milliseconds=1))
-    leases.release(file, held)
+def test_patience_ends(lake: Lake) -> None:
+    with (
+        lake.lease(USAGE, source="a", date=DAY),
+        pytest.raises(LeaseHeldError),
+        lake.lease(USAGE, wait=dt.timedelta(milliseconds=1), source="a", date=DAY),
+    ):
+        pass
+
+
+def test_who_has_lost_its_lease_writes_nothing_and_leaves_the_next_holders_alone(lake: Lake) -> None:
+    """As after a run that was held up for longer than its lease lasts."""
+    name = "_leases/usage-source=a-date=2026-10-01.json"
+    held_up = Lake(lake.storage.root)
+    with held_up.lease(USAGE, source="a", date=DAY):
+        lake.storage.write(name, b"another run's")
+        _let_time_pass(held_up)
+        with pytest.raises(LeaseHeldError, match="taken over by another run"):
+            held_up.storage.write("reports/page.html", b"late")
+        with pytest.raises(LeaseHeldError, match="taken over by another run"):
+            held_up.write(USAGE, USAGE.empty(), Stamp(1, "", ""), source="a", date=DAY)
+    assert lake.storage.read("reports/page.html") is None
+    assert lake.parts(USAGE) == []
+    found = lake.storage.read(name)
+    assert found is not None
+    assert found.content == b"another run's"
+
+
+def _let_time_pass(lake: Lake) -> None:
+    """Make a lease in a bucket as old as if it had not been renewed; one in a folder is looked at each time."""
+    for lease in lake.storage._held:
+        if hasattr(lease, "_renewed"):
+            lease._renewed = (0.0, 0.0)

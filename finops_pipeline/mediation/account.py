@@ -2,74 +2,128 @@
 written (conservation).
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import threading
 
 import polars as pl
 
 from finops_pipeline.errors import ConservationError
-from finops_pipeline.mediation.buckets import OBJECT, OUTCOME, STRAY
-from finops_pipeline.mediation.spool import Fetched
+from finops_pipeline.mediation.buckets import CONFLICTS, OUTCOME, STRAY
+from finops_pipeline.mediation.listed import OBJECT, Objects
 from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES
 
+_READ, _NEAR = "records", "near_duplicates"
+_COUNTED = (*OUTCOMES, STRAY, _READ, CONFLICTS, _NEAR)
+_SCHEMA = {OBJECT: pl.Int32, "count": pl.String, "number": pl.Int64}
 
-@dataclass
+_GATHERED = 500
+"""Frames of counts that are held before they are summed: an object's counts come from many places."""
+
+
 class Account:
-    """Lines read and outcomes counted, by index of the object."""
+    """Records read and outcomes counted, by index of the object; by several threads."""
 
-    lines: Counter[int] = field(default_factory=Counter)
-    outcomes: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in (*OUTCOMES, STRAY)})
+    def __init__(self) -> None:
+        self._counts: list[pl.DataFrame] = []
+        self._single: list[tuple[int, str, int]] = []
+        self._lock = threading.Lock()
 
-    def read(self, index: int, lines: int) -> None:
-        self.lines[index] += lines
+    def read(self, index: int, records: int) -> None:
+        """Count records of one object as read."""
+        self.count(_READ, index, records)
 
     def count(self, outcome: str, index: int, records: int = 1) -> None:
-        self.outcomes[outcome][index] += records
+        """Count records of one object under an outcome."""
+        with self._lock:
+            self._single.append((index, outcome, records))
+            if len(self._single) >= _GATHERED:
+                self._gather()
 
-    def count_rows(self, rows: pl.DataFrame, outcome: str | None = None) -> None:
-        """Count rows by their object, under one outcome or under each row's own."""
-        label = pl.lit(outcome).alias(OUTCOME) if outcome else pl.col(OUTCOME)
-        for index, name, records in rows.group_by(OBJECT, label).len().iter_rows():
-            self.count(name, index, records)
+    def count_read(self, rows: pl.DataFrame) -> None:
+        """Count rows as read, by their object."""
+        self._add(rows.select(OBJECT), _READ)
 
-    def carry_over(self, index: int, counts: Mapping[str, int]) -> None:
-        """Count an object as an earlier run did, save for its usage, whose rows are resolved anew.
+    def count_near_duplicates(self, counted: pl.DataFrame) -> None:
+        """Add counts of near duplicates: ``_object`` and ``records``."""
+        self._hold(counted.select(OBJECT, pl.lit(_NEAR).alias("count"), pl.col("records").alias("number")))
+
+    def count_rows(self, rows: pl.DataFrame) -> None:
+        """Count rows by their object and outcome, and those that conflict."""
+        counted = rows.group_by(OBJECT, pl.col(OUTCOME).alias("count")).agg(pl.len().cast(pl.Int64).alias("number"))
+        self._hold(counted)
+        if rows.get_column(CONFLICTS).any():
+            self._add(rows.filter(CONFLICTS), CONFLICTS)
+
+    def carry_over(self, rows: pl.DataFrame) -> None:
+        """Count objects as an earlier run did, save for their usage, whose rows are resolved anew.
 
         Args:
-            index: The object.
-            counts: Its row of ``ingest_objects``.
+            rows: Their rows of ``ingest_objects``, with ``_object``.
         """
-        self.read(index, counts["records"])
-        for outcome in ("duplicate", "merged", "not_usage", "quarantined"):
-            self.count(outcome, index, counts[outcome])
-        self.count("another_day", index, counts["another_day"] - counts["strays"])
-        self.count(STRAY, index, counts["strays"])
+        kept = ("duplicate", "merged", "not_usage", "quarantined", _READ, CONFLICTS)
+        counts = rows.select(
+            OBJECT,
+            *kept,
+            (pl.col("another_day") - pl.col("strays")).alias("another_day"),
+            pl.col("strays").alias(STRAY),
+        )
+        self._hold(counts.unpivot(index=OBJECT, variable_name="count", value_name="number"))
 
-    def balanced(self, objects: Sequence[Fetched]) -> pl.DataFrame:
+    def records(self) -> pl.DataFrame:
+        """How many records of each object were read so far: ``_object`` and ``number``."""
+        with self._lock:
+            self._gather()
+            totals = self._counts[0]
+        return totals.filter(pl.col("count") == _READ).select(OBJECT, "number")
+
+    def balanced(self, objects: Objects) -> pl.DataFrame:
         """The rows of ``ingest_objects``.
 
         Raises:
             ConservationError: some object's records are not the sum of its outcomes.
         """
-        rows = []
-        for index, fetched in enumerate(objects):
-            counts = {name: self.outcomes[name][index] for name in OUTCOMES}
-            strays = self.outcomes[STRAY][index]
-            counts["another_day"] += strays
-            ref = fetched.placed.ref
-            records = self.lines[index]
-            if records != sum(counts.values()):
-                told = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-                raise ConservationError(
-                    f"{ref.key}: {records} records were read, but {sum(counts.values())} are accounted for ({told}). "
-                    "Nothing is written. This is a defect of the pipeline: please report it with the object's format "
-                    "and these numbers."
-                )
-            rows.append(
-                {
-                    "key": ref.key, "size": ref.size, "etag": ref.etag, "state": fetched.state, "own": fetched.own,
-                    "lines": records, "records": records, **counts, "strays": strays,
-                }
-            )  # fmt: skip
-        return pl.DataFrame(rows, schema=INGEST_OBJECTS.schema, orient="row").sort("key")
+        with self._lock:
+            self._gather()
+            totals = self._counts[0]
+        counts = totals.pivot(
+            "count", on_columns=list(_COUNTED), index=OBJECT, values="number", aggregate_function="sum"
+        )
+        documents = pl.DataFrame(
+            {OBJECT: list(objects.documents), "documents": list(objects.documents.values())},
+            schema={OBJECT: pl.Int32, "documents": pl.Int64},
+        )
+        ledger = (
+            objects.frame()
+            .join(counts, on=OBJECT, how="left")
+            .join(documents, on=OBJECT, how="left")
+            .with_columns(pl.col(_COUNTED).fill_null(0))
+            .with_columns(pl.col("another_day") + pl.col(STRAY), pl.col(STRAY).alias("strays"))
+            .with_columns(pl.coalesce("documents", _READ).alias("lines"))
+        )
+        self._check(ledger)
+        return ledger.select(INGEST_OBJECTS.names).sort("key")
+
+    def _check(self, ledger: pl.DataFrame) -> None:
+        wrong = ledger.filter(pl.col(_READ) != pl.sum_horizontal(OUTCOMES))
+        for row in wrong.head(1).iter_rows(named=True):
+            told = ", ".join(f"{name} {row[name]}" for name in OUTCOMES if row[name])
+            raise ConservationError(
+                f"{row['key']}: {row[_READ]} records were read, but {sum(row[name] for name in OUTCOMES)} are "
+                f"accounted for ({told}). Nothing is written. This is a defect of the pipeline: please report it with "
+                "the object's format and these numbers."
+            )
+
+    def _add(self, rows: pl.DataFrame, count: str) -> None:
+        counted = rows.group_by(OBJECT).agg(pl.len().cast(pl.Int64).alias("number"))
+        self._hold(counted.select(OBJECT, pl.lit(count).alias("count"), "number"))
+
+    def _hold(self, counts: pl.DataFrame) -> None:
+        with self._lock:
+            self._counts.append(counts.select(_SCHEMA.keys()))
+            if len(self._counts) >= _GATHERED:
+                self._gather()
+
+    def _gather(self) -> None:
+        """Sum what is held, so that it does not grow with the records."""
+        single = pl.DataFrame(self._single, schema=_SCHEMA, orient="row")
+        summed = pl.concat([single, *self._counts]).group_by(OBJECT, "count").agg(pl.col("number").sum())
+        self._counts, self._single = [summed], []

@@ -1,26 +1,31 @@
 """Deduplication in bounded memory: rows go to hash buckets on local disk, then one bucket at a time is resolved.
 
-Rows of one request id always meet in one bucket, so that deduplication is exact at any size, and the rows come out
-the same whatever pieces the day was read in.
+Rows of one group (by default: of one request id) always meet in one bucket, so that deduplication is exact at any
+size, and the rows come out the same whatever pieces the day was read in.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from finops_pipeline.schemas import USAGE
+from finops_pipeline.errors import ConservationError
+from finops_pipeline.formats.format import GROUP, NOT_USAGE, RESOLVED, VERSION, Format
+from finops_pipeline.mediation.listed import OBJECT
+from finops_pipeline.mediation.records import beside_usage
+from finops_pipeline.mediation.shards import Shards
+from finops_pipeline.schemas import TOKEN_CLASSES, USAGE
 
-OBJECT, OUTCOME = "_object", "_outcome"
+OUTCOME, CONFLICTS = "_outcome", "conflicts"
 
-BUCKET_BYTES = 48 << 20
+BUCKET_BYTES = 64 << 20
 """Plain bytes of raw log that become one bucket: what a bucket needs in memory is a small multiple of it."""
 
 MAX_BUCKETS = 512
 
-HELD_ROWS = 50_000
-"""Rows that wait in memory before they are divided among the buckets."""
+_TOLD = ("raw_model", "status", "reported_cost", *TOKEN_CLASSES)
+"""What two records of one call must agree on."""
 
 STRAY = "stray"
 """Outcome of a record that is handed over to its own day; counted as another_day."""
@@ -32,86 +37,109 @@ def bucket_count(plain_bytes: int) -> int:
 
 
 class Buckets:
-    """Rows of a day on local disk, by hash of their request id."""
+    """Rows of a day on local disk, in buckets of the group or the request id that they must meet by.
 
-    def __init__(self, folder: Path, count: int) -> None:
-        self._folder, self._count, self._shards = folder, count, 0
-        self._held: list[pl.DataFrame] = []
-        self._rows = 0
+    Args:
+        folder: Made here; holds the rows until they are resolved.
+        count: How many buckets.
+        fmt: The format, which may say what belongs together and what becomes of it.
+    """
+
+    def __init__(self, folder: Path, count: int, fmt: Format) -> None:
         folder.mkdir()
+        self._resolve = fmt.resolve
+        columns = {**USAGE.schema, OBJECT: pl.Int32(), **beside_usage(fmt)}
+        self._groups = Shards(folder / "groups", count, GROUP, columns) if fmt.resolve else None
+        self._calls = Shards(folder / "calls", count, "request_id", {**columns, RESOLVED: pl.String()})
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Append ``usage`` rows with their object's index."""
-        if rows.height:
-            self._held.append(rows)
-            self._rows += rows.height
-        if self._rows >= HELD_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._held:
+        """Append ``usage`` rows with their object's index; what they lack of ``beside_usage`` is null."""
+        if self._groups is None:
+            self._calls.add(rows)
             return
-        rows = pl.concat(self._held)
-        if self._count == 1:
-            parts = {(0,): rows}
-        else:
-            bucket = (pl.col("request_id").hash(seed=0) % self._count).cast(pl.Int32)
-            parts = rows.with_columns(bucket.alias("_bucket")).partition_by("_bucket", include_key=False, as_dict=True)
-        for (number,), part in parts.items():
-            part.write_ipc(self._folder / f"{number}-{self._shards}.arrow", compression="lz4")
-        self._shards += 1
-        self._held, self._rows = [], 0
+        if GROUP not in rows.columns:  # rows that were brought together before
+            rows = rows.with_columns(pl.col("request_id").alias(GROUP), pl.lit(False).alias(NOT_USAGE))
+        self._groups.add(rows)
 
     def resolved(self, day: dt.date, objects: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """The rows bucket by bucket, each with its outcome, in order of time; every bucket's files are deleted."""
-        self._flush()
-        for number in range(self._count):
-            files = sorted(self._folder.glob(f"{number}-*.arrow"))
-            if files:
-                yield with_outcomes(taken(files), day, objects)
+        """The rows bucket by bucket, each with its outcome, in order of time.
 
+        Raises:
+            ConservationError: bringing rows together has lost some, or made some up.
+        """
+        if self._groups is not None:
+            # Records of one id may stand in several groups: a client's trace and its gateway's.
+            for rows in self._groups.parts(self._brought_together):
+                self._calls.add(rows)
+        yield from self._calls.parts(lambda rows: with_outcomes(rows, day, objects))
 
-def taken(files: Iterable[Path]) -> pl.DataFrame:
-    """The rows of shard files, which are deleted."""
-    frames = []
-    for file in files:
-        with file.open("rb") as handle:  # an open file: a path would be taken for a pattern
-            frames.append(pl.read_ipc(handle))
-        file.unlink()
-    return pl.concat(frames)
+    def _brought_together(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows of some groups with ``resolved``: what their format says of those that belong together."""
+        assert self._resolve is not None
+        resolved = self._resolve(rows.lazy()).collect()
+        if resolved.height != rows.height:
+            raise ConservationError(
+                f"{rows.height} records went in, {resolved.height} came out where the format brings them together. "
+                "Nothing is written. This is a defect of the pipeline: please report it with the source's format."
+            )
+        return resolved
 
 
 def with_outcomes(rows: pl.DataFrame, day: dt.date, objects: pl.DataFrame) -> pl.DataFrame:
-    """Every row with what becomes of it in the run of ``day``, ordered by time and id.
+    """Every row with what becomes of it in the run of ``day``, and whether it ``conflicts``, ordered by time and id.
 
-    Of the rows with one request id the most complete wins, then the earliest, then the first by place. A row of
-    another day is that day's business where that day's run reads the object too; else it is a stray.
+    Of the rows with one request id that their format leaves as they are, the latest version wins, then the most
+    complete, then the earliest, then the first by place. A row of another day is that day's business where that day's
+    run reads the object too; else it is a stray.
 
     Args:
-        rows: ``usage`` columns and ``_object``.
+        rows: ``usage`` columns, ``record_version``, ``resolved`` and ``_object``.
         day: The day that is being run.
         objects: ``_object``, ``own`` (the key is of this day), ``first_day`` and ``last_day`` (whose runs read it).
     """
-    complete = pl.sum_horizontal(pl.col(c.name).is_not_null().cast(pl.UInt8) for c in USAGE.columns)
     place = ["raw_object", "raw_line"]
-    ordered = rows.sort(
-        "request_id", complete, "event_time", *place, descending=[False, True, False, False, False], nulls_last=True
-    )
+    rows = rows.with_row_index("row")
     own_day = pl.col("event_time").dt.date()
     reached = pl.col("first_day").is_null() | own_day.is_between(pl.col("first_day"), pl.col("last_day"))
-    wins = pl.col("request_id").is_first_distinct()
+    losing, conflicting = _twins(rows, place)
+    loses = pl.when(pl.col("row").is_in(losing)).then(pl.coalesce(RESOLVED, pl.lit("duplicate")))
     outcome = (
         pl.when(own_day == day)
-        .then(pl.when(wins).then(pl.lit("usage")).otherwise(pl.lit("duplicate")))
+        .then(pl.coalesce(loses, pl.lit("usage")))
         .when(~pl.col("own") | reached)
         .then(pl.lit("another_day"))
-        .when(wins)
-        .then(pl.lit(STRAY))
-        .otherwise(pl.lit("duplicate"))
+        .otherwise(pl.coalesce(loses, pl.lit(STRAY)))
     )
-    return (
-        ordered.join(objects, on=OBJECT, how="left", maintain_order="left")
-        .with_columns(outcome.alias(OUTCOME))
-        .drop("own", "first_day", "last_day")
+    # Decided over the few columns that matter, so that the others are moved once.
+    told = (
+        rows.select("row", "request_id", "event_time", *place, OBJECT, RESOLVED)
+        .join(objects, on=OBJECT, how="left", maintain_order="left")
+        .select(
+            "row", "request_id", "event_time", *place, outcome.alias(OUTCOME),
+            pl.col("row").is_in(conflicting).alias(CONFLICTS),
+        )
         .sort("event_time", "request_id", *place)
-    )
+    )  # fmt: skip
+    return rows.drop("row")[told.get_column("row")].hstack(told.select(OUTCOME, CONFLICTS))
+
+
+def _twins(rows: pl.DataFrame, place: list[str]) -> tuple[pl.Series, pl.Series]:
+    """Rows that do not become usage, and those of them that conflict with the row that is kept.
+
+    A conflict is another model, status, cost or count of tokens where both rows say something. A later version of a
+    record is no twin of an earlier one.
+
+    Args:
+        rows: With their number, ``row``.
+        place: The columns that say where they stood.
+    """
+    complete = pl.sum_horizontal(pl.col(c.name).is_not_null().cast(pl.UInt8) for c in USAGE.columns)
+    ordered = rows.filter(pl.col("request_id").is_duplicated() | pl.col(RESOLVED).is_not_null()).sort(
+        "request_id", pl.col(RESOLVED).is_not_null(), VERSION, complete, "event_time", *place,
+        descending=[False, False, True, True, False, False, False], nulls_last=True,
+    )  # fmt: skip
+    losing = ~pl.col("request_id").is_first_distinct() | pl.col(RESOLVED).is_not_null()
+    differ = pl.any_horizontal((pl.col(c) != pl.col(c).first().over("request_id")).fill_null(False) for c in _TOLD)
+    conflicts = losing & differ & pl.col(RESOLVED).is_null() & pl.col(VERSION).is_null()
+    told = ordered.select("row", losing.alias("losing"), conflicts.alias(CONFLICTS))
+    return told.filter("losing").get_column("row"), told.filter(CONFLICTS).get_column("row")

@@ -5,6 +5,7 @@ record a defect. Reasons quote the value only where it looks like a number or a 
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 import polars as pl
 
@@ -21,8 +22,16 @@ QUOTED = 40
 """Characters of a number or a time that a reason quotes, at most."""
 
 _EXACT = pl.Decimal(38, 18)
+_LARGEST = Decimal(10**20 - 1)
+"""The largest whole number that fits ``_EXACT``."""
+
+_CONVERTED = 10**15
+"""Larger numbers in other units than ours are no counts or amounts, and would not fit when they are converted."""
+
+_ONE = Decimal(1)
 _MICROSECONDS = 1_000_000
-_EPOCH = r"^\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*$"
+_LAST_SECOND = 253_402_300_799
+"""Of the year 9999, since 1970."""
 _ISO = (
     r"^\s*(?<date>\d{4}-\d\d-\d\d)[T ](?<time>\d\d:\d\d(?::\d\d)?)(?:[.,](?<fraction>\d{1,9}))?"
     r"\s*(?:(?<utc>Z|z|UTC)|(?<sign>[+-])(?<hours>0\d|1[0-4]):?(?<minutes>[0-5]\d)?)?\s*$"
@@ -37,7 +46,9 @@ def typed(frame: pl.DataFrame, fields: Mapping[str, Field]) -> pl.DataFrame:
         if field.kind is Kind.TEXTS or field.kind is Kind.OCCURRENCES:
             columns.append(raw.cast(pl.Int64) if field.kind is Kind.OCCURRENCES else raw)
             continue
-        value = _cast(raw, field.kind)
+        if field.absent:
+            raw = raw.set(raw.is_in(list(field.absent)).fill_null(False), None)
+        value = _cast(raw, field.kind, field.unit)
         columns.append(value.alias(name))
         if field.kind in _EXPECTED:
             wrong = value.is_null() & raw.is_not_null() & (raw != "")
@@ -64,20 +75,22 @@ def _reason(raw: pl.Series, wrong: pl.Series, field: Field) -> pl.Series:
         .then(quoted)
         .otherwise(pl.format("a text of {} characters", pl.col("raw").str.len_chars()))
     )
-    reason = pl.when(pl.col("wrong")).then(pl.format(f"{field.path}: expected {_EXPECTED[field.kind]}, got {{}}", told))
+    units = f" in units of {field.unit}" if field.unit != 1 else ""
+    expected = pl.lit(f"{field.path}: expected {_EXPECTED[field.kind]}{units}, got ")  # no format: paths hold braces
+    reason = pl.when(pl.col("wrong")).then(expected + told)
     return pl.select(raw.alias("raw"), wrong.alias("wrong")).select(reason.alias(DEFECT)).to_series()
 
 
-def _cast(raw: pl.Series, kind: Kind) -> pl.Series:
+def _cast(raw: pl.Series, kind: Kind, unit: Decimal) -> pl.Series:
     match kind:
         case Kind.COUNT:
-            return counts(raw)
+            return counts(raw, unit)
         case Kind.MONEY:
-            return amounts(raw)
+            return amounts(raw, unit)
         case Kind.INSTANT:
-            return instants(raw)
+            return instants(raw, unit)
         case Kind.NUMBER:
-            value = raw.cast(pl.Float64, strict=False)
+            value = raw.cast(pl.Float64, strict=False) * float(unit)
             return value.set(~value.is_finite(), None)
         case Kind.FLAG:
             lowered = raw.str.to_lowercase()
@@ -87,34 +100,70 @@ def _cast(raw: pl.Series, kind: Kind) -> pl.Series:
             return raw.set(raw == "", None)
 
 
-def counts(raw: pl.Series) -> pl.Series:
-    """Whole numbers from 0 to ``MAX_COUNT``; null for anything else. ``12.0`` and ``1e3`` are whole numbers."""
-    value = raw.cast(pl.Int64, strict=False)
+def counts(raw: pl.Series, unit: Decimal = _ONE) -> pl.Series:
+    """Whole numbers from 0 to ``MAX_COUNT``; null for anything else. ``12.0`` and ``1e3`` are whole numbers.
+
+    Args:
+        raw: Texts.
+        unit: How many one of the log's is: 1000 where it counts in thousands.
+    """
+    value = (raw if unit == 1 else raw.clear(len(raw))).cast(pl.Int64, strict=False)
     odd = value.is_null() & raw.is_not_null() & (raw != "")
     if odd.any():
-        exact = raw.str.strip_chars().cast(_EXACT, strict=False)
+        exact = _in_units(raw, unit)
         whole = exact.cast(pl.Int64, strict=False)
         is_whole = (whole.cast(_EXACT, strict=False) == exact).fill_null(False) & odd
         value = value.zip_with(~is_whole, whole)
     return value.set(((value < 0) | (value > MAX_COUNT)).fill_null(False), None)
 
 
-def amounts(raw: pl.Series) -> pl.Series:
-    """USD from 0 on, half-even to 12 places; null for anything else."""
-    exact = raw.str.strip_chars().cast(_EXACT, strict=False)
+def amounts(raw: pl.Series, unit: Decimal = _ONE) -> pl.Series:
+    """USD from 0 on, half-even to 12 places; null for anything else.
+
+    Args:
+        raw: Texts.
+        unit: How many USD one of the log's is: 0.01 where it is in cents.
+    """
+    exact = _in_units(raw, unit)
     return exact.set((exact < 0).fill_null(False), None).cast(COST, strict=False)
 
 
-def instants(raw: pl.Series) -> pl.Series:
-    """Points in time in UTC, to the microsecond; null for anything else."""
-    value = raw.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", strict=False).dt.replace_time_zone("UTC")
-    rest = value.is_null() & raw.is_not_null() & (raw != "")
-    if not rest.any():
-        return value
-    return value.scatter(rest.arg_true(), _other_instants(raw.filter(rest)))
+def _in_units(raw: pl.Series, unit: Decimal) -> pl.Series:
+    exact = raw.str.strip_chars().cast(_EXACT, strict=False)
+    if unit == 1:
+        return exact
+    return pl.select(pl.when(pl.lit(exact).abs() <= _CONVERTED).then(pl.lit(exact)) * unit).to_series()
 
 
-def _other_instants(raw: pl.Series) -> pl.Series:
+def instants(raw: pl.Series, unit: Decimal = _ONE) -> pl.Series:
+    """Points in time in UTC, to the microsecond; null for anything else.
+
+    Args:
+        raw: Texts: ISO 8601, or numbers since 1970.
+        unit: How many seconds one of the numbers' units is: 0.001 where they count milliseconds.
+    """
+    # The cheap ways first, each for what is left: a log writes its times in one way.
+    value = pl.Series(raw.name, [None], dtype=INSTANT).new_from_index(0, len(raw))
+    for cast in (lambda left: _epochs(left, unit), _plain_instants, _iso_instants):
+        left = value.is_null() & raw.is_not_null() & (raw != "")
+        if not left.any():
+            break
+        value = cast(raw) if left.all() else value.scatter(left.arg_true(), cast(raw.filter(left)))
+    return value
+
+
+def _epochs(raw: pl.Series, unit: Decimal) -> pl.Series:
+    exact = raw.str.strip_chars().cast(_EXACT, strict=False)
+    number = pl.when(pl.lit(exact).is_between(0, min(_LAST_SECOND / unit, _LARGEST))).then(pl.lit(exact))
+    epoch = (number * (unit * _MICROSECONDS)).round(0).cast(pl.Int64, strict=False).cast(INSTANT)
+    return pl.select(epoch.alias(raw.name)).to_series()
+
+
+def _plain_instants(raw: pl.Series) -> pl.Series:
+    return raw.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", strict=False).dt.replace_time_zone("UTC")
+
+
+def _iso_instants(raw: pl.Series) -> pl.Series:
     part = raw.str.extract_groups(_ISO).struct.unnest()
     digits = pl.col("fraction").fill_null("0").str.pad_end(9, "0").str.slice(0, 6).cast(pl.Int64)
     offset = pl.col("hours").fill_null("0").cast(pl.Int64) * 60 + pl.col("minutes").fill_null("0").cast(pl.Int64)
@@ -125,7 +174,4 @@ def _other_instants(raw: pl.Series) -> pl.Series:
         + pl.duration(microseconds=digits)
         - pl.duration(minutes=pl.when(pl.col("sign") == "-").then(-offset).otherwise(offset))
     ).dt.replace_time_zone("UTC")
-    seconds = pl.when(pl.lit(raw).str.contains(_EPOCH)).then(pl.lit(raw).str.strip_chars().cast(_EXACT, strict=False))
-    sane = seconds.is_between(0, 253_402_300_799)  # up to the year 9999
-    epoch = pl.when(sane).then((seconds * _MICROSECONDS).round(0).cast(pl.Int64, strict=False)).cast(INSTANT)
-    return part.select(pl.coalesce(iso, epoch)).to_series()
+    return part.select(iso.alias(raw.name)).to_series()

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from finops_pipeline.config.model import Config, Source
-from finops_pipeline.formats.registry import FORMATS
+from finops_pipeline.formats.registry import format_of
 from finops_pipeline.mediation.day import clock_of
 from finops_pipeline.mediation.objects import open_store
 
@@ -38,7 +38,7 @@ def coverage(config: Config, source: Source) -> Coverage:
     Raises:
         SourceError: it cannot be listed, with the way out.
     """
-    layout = FORMATS[source.format].layout
+    layout = format_of(source).layout
     store = open_store(config, source, layout.base(source.uri))
     keys, roots = layout.survey(store, source.uri)
     clock = clock_of(config, source)

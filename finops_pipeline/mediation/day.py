@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,19 +20,22 @@ import polars as pl
 
 from finops_pipeline.config.model import Config, Source
 from finops_pipeline.formats.format import Format
-from finops_pipeline.formats.registry import FORMATS
+from finops_pipeline.formats.registry import format_of
 from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.leases import PATIENCE
 from finops_pipeline.mediation.account import Account
-from finops_pipeline.mediation.buckets import OBJECT, OUTCOME, STRAY, Buckets, bucket_count
+from finops_pipeline.mediation.buckets import OUTCOME, STRAY, Buckets, bucket_count
 from finops_pipeline.mediation.fingerprints import FingerprintKey
-from finops_pipeline.mediation.layout import Clock, Keys, Placed
-from finops_pipeline.mediation.objects import ObjectRef, ObjectStore, open_store
-from finops_pipeline.mediation.quarantine import Quarantine
+from finops_pipeline.mediation.jobs import Jobs, folder_of
+from finops_pipeline.mediation.layout import Clock, Keys, Layout, Placed
+from finops_pipeline.mediation.listed import OBJECT, Objects
+from finops_pipeline.mediation.memory import give_back
+from finops_pipeline.mediation.objects import ObjectGoneError, ObjectRef, ObjectStore, open_store
+from finops_pipeline.mediation.quarantine import Quarantine, reason_of
 from finops_pipeline.mediation.reader import connect
 from finops_pipeline.mediation.reading import Reading, Rules
 from finops_pipeline.mediation.records import CLOCK_SKEW
-from finops_pipeline.mediation.spool import Bounds, Fetched, spool
+from finops_pipeline.mediation.spool import Bounds, spool
 from finops_pipeline.mediation.strays import (
     STRAY_KEYS,
     Handed,
@@ -41,6 +44,7 @@ from finops_pipeline.mediation.strays import (
     stray_files,
     stray_key,
 )
+from finops_pipeline.mediation.twins import Twins
 from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS, USAGE
 
 __all__ = ["DayResult", "clock_of", "days_with_fresh_strays", "input_digest", "mediate_day", "survey"]
@@ -57,6 +61,8 @@ class DayResult:
         changed: False where the inputs are those of the last run: nothing was read then.
         objects, lines, records: What was read for the day, the neighbours' share included.
         outcomes: What became of the records (``schemas.OUTCOMES``); they sum to ``records``.
+        conflicts: Duplicates that say something else than the record that is kept.
+        near_duplicates: Usage that is like another call within a moment, under another id.
         stray_days: Days that were handed records by this run, and need a run of their own.
         warnings: What a person should know, in sentences.
     """
@@ -68,6 +74,8 @@ class DayResult:
     outcomes: dict[str, int]
     stray_days: tuple[dt.date, ...]
     warnings: tuple[str, ...]
+    conflicts: int = 0
+    near_duplicates: int = 0
 
 
 def mediate_day(
@@ -97,20 +105,30 @@ def mediate_day(
         LeaseHeldError: another run is writing this day, and has not finished in time.
         LakeError: the lake cannot be written.
     """
-    fmt, key = FORMATS[source.format], FingerprintKey.from_environment()
+    fmt, key = format_of(source), FingerprintKey.from_environment()
     store = open_store(config, source, fmt.layout.base(source.uri))
-    keys, roots = survey(run, fmt.name, store, source.uri)
+    keys, roots = survey(run, fmt.layout, store, source.uri)
     clock = clock_of(config, source)
-    placed = _distinct(keys.day_objects(store, day, clock, roots))
-    with lake.lease(USAGE, wait=PATIENCE, source=source.name, date=day):
-        # Looked at under the lease: another run may just have made the day.
+    objects = Objects(keys.day_objects(store, day, clock, roots), day)
+
+    def look() -> tuple[Mapping[str, str], Stamp | None]:
+        """The strays that wait for the day, and its stamp where nothing has changed since it was made."""
         strays = stray_files(lake, source.name, day)
-        digest = input_digest(config, source, fmt, key, [p.ref for p in placed], strays)
+        digest = input_digest(config, source, fmt, key, objects, strays)
         stamp = lake.stamp(USAGE, source=source.name, date=day)
-        if not force and stamp is not None and stamp.input_digest == digest and not _overtaken(stamp.notes, now):
-            return _unchanged(stamp.notes)
-        with tempfile.TemporaryDirectory(prefix="finops-") as folder:
-            return _Day(config, source, day, lake, run, now, fmt, key).make(store, placed, strays, Path(folder))
+        changed = force or stamp is None or stamp.input_digest != digest or _overtaken(stamp.notes, now)
+        return strays, None if changed else stamp
+
+    _, made = look()
+    if made is None:
+        with lake.lease(USAGE, wait=PATIENCE, source=source.name, date=day):
+            strays, made = look()  # again, under the lease: another run may just have made the day
+            if made is None:
+                with tempfile.TemporaryDirectory(prefix="finops-") as folder:
+                    return _Day(config, source, day, lake, run, now, fmt, key).make(
+                        store, objects, strays, Path(folder)
+                    )
+    return _unchanged(made.notes)
 
 
 def clock_of(config: Config, source: Source) -> Clock:
@@ -123,12 +141,12 @@ def input_digest(
     source: Source,
     fmt: Format,
     key: FingerprintKey,
-    refs: Iterable[ObjectRef],
+    objects: Objects,
     strays: Mapping[str, str],
 ) -> str:
     """SHA-256 over all that the day's rows depend on: objects, strays, the source's config, format and schema."""
     inputs = {
-        "objects": sorted((r.key, r.size, r.etag) for r in refs),
+        "objects": objects.digest(),
         "strays": sorted(strays.items()),
         "source": source.model_dump(mode="json", exclude={"cost_basis"}),
         "grace_hours": config.grace_hours,
@@ -154,18 +172,21 @@ class _Day:
     fmt: Format
     key: FingerprintKey
 
-    def make(self, store: ObjectStore, placed: list[Placed], strays: Mapping[str, str], folder: Path) -> DayResult:
-        objects = [Fetched(p, own=p.own_day == self.day) for p in placed]
+    def make(self, store: ObjectStore, objects: Objects, strays: Mapping[str, str], folder: Path) -> DayResult:
         limits = self.config.limits
         bounds = Bounds(limits.max_line_bytes, limits.max_inflate_ratio)
         rules = Rules(
+            source=self.source.name,
             fmt=self.fmt,
             key=self.key,
             start=self.config.start_date,
             now=self.now,
             hash_user_ids=self.config.privacy.hash_user_ids,
+            prefix_block_chars=self.source.prefix_block_chars,
         )
-        account, buckets = Account(), Buckets(folder / "buckets", bucket_count(_plain_bytes(placed)))
+        count = bucket_count(_plain_bytes(objects))
+        account, buckets = Account(), Buckets(folder / "buckets", count, self.fmt)
+        twins = Twins(folder / "twins", -(-count // 16))
         (folder / "objects").mkdir()
         keys: dict[str, Any] = {"source": self.source.name, "date": self.day}
         side = Stamp(INGEST_OBJECTS.version, "", self.run)
@@ -174,18 +195,26 @@ class _Day:
             self.lake.writer(QUARANTINE, side, **keys) as quarantined,
         ):
             quarantine = Quarantine(quarantined, keep_raw=self.config.quarantine.keep_raw)
-            database = _database(limits.memory_mb).cursor()
-            reading = Reading(database, rules, objects, buckets, account, quarantine)
-            for file in spool(store, objects, folder / "objects", bounds, tables=self.fmt.tables):
-                reading.read(file)
+            database = _database(limits.memory_mb)
+            jobs = self._jobs(store, objects, account, quarantine)
+            known = jobs.columns(objects) if jobs else None
+            reading = Reading(database, rules, objects, buckets, account, quarantine, known)
+            fmt = self.fmt
+            files = spool(store, objects, folder / "objects", bounds, tables=fmt.tables, documents=fmt.documents)
+            reading.read_all(files)
+            unread = jobs.unread(_records_by_folder(objects, account)) if jobs else []
             self._add_strays(strays, objects, buckets, account)
             expired = self._carry_over(objects, buckets, account, quarantine)
             quarantine.flush()
             handed = Handed(folder / "strays")
-            for rows in buckets.resolved(self.day, _places(objects)):
+            give_back()
+            for rows in buckets.resolved(self.day, objects.frame().select(OBJECT, "own", "first_day", "last_day")):
                 account.count_rows(rows)
-                handed.add(rows.filter(pl.col(OUTCOME) == STRAY).select(USAGE.names))
-                append(rows.filter(pl.col(OUTCOME) == "usage").select(USAGE.names))
+                handed.add(rows.filter(pl.col(OUTCOME) == STRAY).select(STRAYS.names))
+                usage = rows.filter(pl.col(OUTCOME) == "usage")
+                twins.add(usage)
+                append(usage.select(USAGE.names))
+            account.count_near_duplicates(twins.counts())
             ledger = account.balanced(objects)
             outcomes = {name: int(ledger.get_column(name).sum()) for name in OUTCOMES}
             result = DayResult(
@@ -195,11 +224,13 @@ class _Day:
                 records=int(ledger.get_column("records").sum()),
                 outcomes=outcomes,
                 stray_days=hand_over(self.lake, self.source.name, self.day, self.run, handed, expired),
-                warnings=self._warnings(objects, outcomes),
+                conflicts=int(ledger.get_column("conflicts").sum()),
+                near_duplicates=int(ledger.get_column("near_duplicates").sum()),
+                warnings=(),
             )
+            result = replace(result, warnings=(*self._warnings(objects, result), *unread))
             # What vanished was not read: should it be there again, the day's inputs have changed.
-            read = [f.placed.ref for f in objects if f.state in ("read", "damaged") and not f.strays]
-            digest = input_digest(self.config, self.source, self.fmt, self.key, read, strays)
+            digest = input_digest(self.config, self.source, self.fmt, self.key, objects, strays)
             until = reading.refused_until
             append.annotate(
                 _notes(result)
@@ -214,17 +245,39 @@ class _Day:
             self.lake.write(INGEST_OBJECTS, ledger, replace(side, input_digest=digest), **keys)
         return result
 
-    def _add_strays(
-        self, strays: Mapping[str, str], objects: list[Fetched], buckets: Buckets, account: Account
-    ) -> None:
+    def _jobs(self, store: ObjectStore, objects: Objects, account: Account, quarantine: Quarantine) -> Jobs | None:
+        """What the objects that describe jobs say; each is one record, and no usage."""
+        if self.fmt.job is None:
+            return None
+        jobs = Jobs(self.fmt.job, self.source)
+        for index, key in enumerate(objects.frame().get_column("key")):
+            if not jobs.describes(key):
+                continue
+            fetched, ref = objects[index], objects[index].ref
+            objects.job_files.add(index)
+            try:
+                described = store.fetch(ref)
+            except ObjectGoneError:
+                fetched.state = "vanished"
+                continue
+            account.read(index, 1)
+            try:
+                jobs.add(ref.key, described)
+                account.count("not_usage" if fetched.own else "another_day", index)
+            except ValueError:
+                account.count("quarantined" if fetched.own else "another_day", index)
+                if fetched.own:
+                    quarantine.add_line(ref.key, 1, reason_of(described), described)
+        return jobs
+
+    def _add_strays(self, strays: Mapping[str, str], objects: Objects, buckets: Buckets, account: Account) -> None:
         """Records that other days found and handed over; each file counts as one object more."""
         for part, digest in sorted(strays.items()):
-            file = self.lake.path(STRAYS, part=part, source=self.source.name, date=self.day)
+            file = self.lake.local_file(STRAYS, part=part, source=self.source.name, date=self.day)
             rows = pl.read_parquet(file, glob=False, hive_partitioning=False)
             ref = ObjectRef(stray_key(part), file.stat().st_size, digest[:32], self.now)
-            objects.append(Fetched(Placed(ref, self.day, None, None), own=True, strays=True))
-            index = len(objects) - 1
-            buckets.add(rows.select(*USAGE.names, pl.lit(index, dtype=pl.Int32).alias(OBJECT)))
+            index = objects.append(Placed(ref, self.day, None, None), own=True, strays=True)
+            buckets.add(rows.with_columns(pl.lit(index, dtype=pl.Int32).alias(OBJECT)))
             account.read(index, rows.height)
 
     def _reach(self) -> str:
@@ -233,9 +286,7 @@ class _Day:
         reach = [source.uri, source.format, source.key_timezone, self.config.grace_hours]
         return hashlib.sha256(json.dumps(reach).encode()).hexdigest()[:16]
 
-    def _carry_over(
-        self, objects: list[Fetched], buckets: Buckets, account: Account, quarantine: Quarantine
-    ) -> list[str]:
+    def _carry_over(self, objects: Objects, buckets: Buckets, account: Account, quarantine: Quarantine) -> list[str]:
         """Keep what an earlier run read from objects that have expired since; their keys.
 
         Raw logs are deleted by age in most buckets. A late record, or a new version of a format, must not take the
@@ -245,40 +296,53 @@ class _Day:
         stamp = self.lake.stamp(USAGE, **keys)
         if stamp is None or stamp.notes.get("reach") != self._reach():
             return []
-        listed = [f.placed.ref.key for f in objects]
-        gone = self.lake.scan(INGEST_OBJECTS, **keys).filter(
+        listed = objects.frame().get_column("key").implode()
+        before = self.lake.scan(INGEST_OBJECTS, **keys).filter(
             ~pl.col("key").is_in(listed) & ~pl.col("key").str.starts_with(STRAY_KEYS) & (pl.col("state") != "vanished")
         )
+        gone = before.collect()
         positions: dict[str, int] = {}
-        for row in gone.collect().iter_rows(named=True):
+        for row in gone.iter_rows(named=True):
             ref = ObjectRef(row["key"], row["size"], row["etag"], self.now)
-            objects.append(Fetched(Placed(ref, self.day, None, None), own=row["own"], state="expired"))
-            positions[row["key"]] = len(objects) - 1
-            account.carry_over(len(objects) - 1, row)
+            positions[row["key"]] = objects.append(Placed(ref, self.day, None, None), own=row["own"], state="expired")
+        account.carry_over(gone.with_columns(_at(positions, "key")))
         if positions:
             rows = self.lake.scan(USAGE, **keys).filter(pl.col("raw_object").is_in(list(positions)))
-            index = pl.col("raw_object").replace_strict(positions, return_dtype=pl.Int32).alias(OBJECT)
-            buckets.add(rows.select(*USAGE.names, index).collect())
+            buckets.add(rows.select(*USAGE.names, _at(positions, "raw_object")).collect())
             known = self.lake.scan(QUARANTINE, **keys).filter(pl.col("raw_object").is_in(list(positions)))
             quarantine.add_frame(known.select(QUARANTINE.names).collect())
         return list(positions)
 
-    def _warnings(self, objects: list[Fetched], outcomes: Mapping[str, int]) -> tuple[str, ...]:
+    def _warnings(self, objects: Objects, result: DayResult) -> tuple[str, ...]:
         told = []
-        undated = sum(f.placed.first_day is None and f.state == "read" and not f.strays for f in objects)
+        listed = objects.frame()
+        states = dict(listed.group_by("state").len().iter_rows())
+        given = listed.filter(~pl.col("strays"))
+        undated = given.filter(pl.col("first_day").is_null() & (pl.col("state") == "read")).height
         for number, text in (
             (undated, "{} of the objects without a date in their keys: read again for each day"),
-            (sum(f.state == "damaged" for f in objects), "{} of the objects damaged: read up to the damage"),
-            (sum(f.state == "vanished" for f in objects), "{} of the objects vanished between listing and reading"),
+            (states.get("damaged"), "{} of the objects damaged: read up to the damage"),
+            (states.get("vanished"), "{} of the objects vanished between listing and reading"),
             (
-                sum(f.state == "expired" for f in objects),
+                states.get("expired"),
                 "{} of the objects gone from the source since the last run: what they held is kept",
             ),
-            (outcomes["quarantined"], "{} of the records quarantined: the quarantine table says which and why"),
+            (
+                result.outcomes["quarantined"],
+                "{} of the records quarantined: the quarantine table says which and why",
+            ),
+            (
+                result.conflicts,
+                "{} of the duplicates say other tokens, cost, model or status than the record that is kept",
+            ),
+            (
+                result.near_duplicates,
+                "{} of the calls are like another within a millisecond, under another id: perhaps logged twice",
+            ),
         ):
             if number:
                 told.append(text.format(number))
-        if not any(f.own and not f.strays for f in objects) and self._had_objects():
+        if not given.get_column("own").any() and self._had_objects():
             told.append("no objects: the source has delivered before, and has nothing for this day")
         return tuple(told)
 
@@ -290,9 +354,9 @@ class _Day:
 
 
 @lru_cache(maxsize=32)
-def survey(run: str, fmt: str, store: ObjectStore, uri: str) -> tuple[Keys, tuple[str, ...]]:
+def survey(run: str, layout: Layout, store: ObjectStore, uri: str) -> tuple[Keys, tuple[str, ...]]:
     """How the source's keys tell time and which folders hold them: looked up once a run, since folders may be many."""
-    return FORMATS[fmt].layout.survey(store, uri)
+    return layout.survey(store, uri)
 
 
 @lru_cache(maxsize=2)
@@ -301,17 +365,19 @@ def _database(memory_mb: int) -> duckdb.DuckDBPyConnection:
     return connect(memory_mb)
 
 
-def _places(objects: list[Fetched]) -> pl.DataFrame:
-    """Where in time each object belongs, for those who decide what becomes of its records."""
-    return pl.DataFrame(
-        {
-            OBJECT: range(len(objects)),
-            "own": [f.own for f in objects],
-            "first_day": [f.placed.first_day for f in objects],
-            "last_day": [f.placed.last_day for f in objects],
-        },
-        schema={OBJECT: pl.Int32, "own": pl.Boolean, "first_day": pl.Date, "last_day": pl.Date},
-    )
+def _at(positions: Mapping[str, int], column: str) -> pl.Expr:
+    """The object's index, from its key."""
+    return pl.col(column).replace_strict(positions, default=None, return_dtype=pl.Int32).alias(OBJECT)
+
+
+def _records_by_folder(objects: Objects, account: Account) -> dict[str, int]:
+    """Folder → records of the objects in it that describe no job."""
+    records = account.records().filter(~pl.col(OBJECT).is_in(list(objects.job_files)))
+    counted: dict[str, int] = {}
+    for index, number in records.iter_rows():
+        folder = folder_of(objects[index].key)
+        counted[folder] = counted.get(folder, 0) + number
+    return counted
 
 
 def _overtaken(notes: Mapping[str, Any], now: dt.datetime) -> bool:
@@ -320,15 +386,11 @@ def _overtaken(notes: Mapping[str, Any], now: dt.datetime) -> bool:
     return until is not None and dt.datetime.fromisoformat(until) <= now + CLOCK_SKEW
 
 
-def _distinct(placed: Iterable[Placed]) -> list[Placed]:
-    """Objects in order of their keys, each once, however many prefixes list it."""
-    return [p for _, p in sorted({p.ref.key: p for p in placed}.items())]
-
-
-def _plain_bytes(placed: Iterable[Placed]) -> int:
+def _plain_bytes(objects: Objects) -> int:
     """About how many bytes the objects hold when inflated; from the listing, so that it is the same for each run."""
-    growth = {True: COMPRESSED_GROWTH, False: 1}
-    return sum(p.ref.size * growth[p.ref.key.endswith((".gz", ".zst", ".parquet"))] for p in placed)
+    compressed = pl.col("key").str.contains(r"\.(gz|zst|parquet)$")
+    plain = pl.col("size") * pl.when(compressed).then(COMPRESSED_GROWTH).otherwise(1)
+    return int(objects.frame().select(plain.sum()).item())
 
 
 def _notes(result: DayResult) -> dict[str, object]:
@@ -337,6 +399,8 @@ def _notes(result: DayResult) -> dict[str, object]:
         "lines": result.lines,
         "records": result.records,
         "outcomes": result.outcomes,
+        "conflicts": result.conflicts,
+        "near_duplicates": result.near_duplicates,
         "stray_days": [str(day) for day in result.stray_days],
         "warnings": list(result.warnings),
     }
@@ -352,4 +416,6 @@ def _unchanged(notes: Mapping[str, Any]) -> DayResult:
         outcomes=notes["outcomes"],
         stray_days=tuple(dt.date.fromisoformat(day) for day in notes["stray_days"]),
         warnings=tuple(notes["warnings"]),
+        conflicts=notes.get("conflicts", 0),
+        near_duplicates=notes.get("near_duplicates", 0),
     )

@@ -1,11 +1,11 @@
 """Object bytes to plain bytes: gzip (multi-member) and zstd by magic bytes, never by name, within bounds."""
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 import zstandard
+from isal import isal_zlib
 
 Compression = Literal["none", "gzip", "zstd"]
 
@@ -75,7 +75,7 @@ class _Counted:
 
 
 def _gunzip(stream: _Counted, damage: Damage) -> Iterator[bytes]:
-    member = zlib.decompressobj(wbits=31)
+    member = isal_zlib.decompressobj(wbits=31)
     pending = b""
     while True:
         pending = pending or stream.read(_CHUNK)
@@ -87,11 +87,12 @@ def _gunzip(stream: _Counted, damage: Damage) -> Iterator[bytes]:
             if not pending.lstrip(b"\0"):  # padding after the last member
                 pending = b""
                 continue
-            member = zlib.decompressobj(wbits=31)
+            member = isal_zlib.decompressobj(wbits=31)
         try:
             piece = member.decompress(pending, _CHUNK)
-        except zlib.error as error:
-            damage.reason = f"the gzip stream is damaged ({str(error).rpartition(': ')[2]})"
+        except isal_zlib.error as error:  # type: ignore[misc]
+            why = str(error).partition(" ")[2].partition(" ")[2].lower()  # "Error -6 Incorrect checksum found"
+            damage.reason = f"the gzip stream is damaged ({why})"
             return
         pending = member.unused_data if member.eof else member.unconsumed_tail
         if piece:

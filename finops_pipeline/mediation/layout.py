@@ -20,8 +20,8 @@ HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
 INSTANT_STEP = dt.timedelta(microseconds=1)
 
-MAX_DEPTH = 10
-"""Folders between the uri and the date, at most."""
+MAX_DEPTH = 16
+"""Folders between the uri and the date, at most: Azure's resource ids alone are nine."""
 
 LISTINGS = 8
 """Listings under way at once."""
@@ -86,6 +86,8 @@ class Keys(Protocol):
 
 class Layout(Protocol):
     """Where a format's objects lie."""
+
+    def __hash__(self) -> int: ...
 
     def base(self, uri: str) -> str:
         """The part of the uri that keys are relative to."""
@@ -197,10 +199,12 @@ def days_of_date(local: dt.datetime, clock: Clock) -> tuple[dt.date, dt.date, dt
     return own, min(start.date(), own), max((end - INSTANT_STEP).date(), own)
 
 
-def dated_folders(store: ObjectStore, date_folder: re.Pattern[str]) -> Iterator[tuple[str, list[str]]]:
+def dated_folders(
+    store: ObjectStore, date_folder: re.Pattern[str], passed_over: re.Pattern[str] | None = None
+) -> Iterator[tuple[str, list[str]]]:
     """The paths below the source (each empty or with a slash at its end) that are no date's own, each with its dates.
 
-    Dates are names of folders, sorted; a path may have none.
+    Dates are names of folders, sorted; a path may have none. Folders whose names match ``passed_over`` are not listed.
     """
     level = [""]
     for _ in range(MAX_DEPTH):
@@ -208,5 +212,6 @@ def dated_folders(store: ObjectStore, date_folder: re.Pattern[str]) -> Iterator[
         for path in level:
             names = store.folders(path)
             yield path, [name for name in names if date_folder.fullmatch(name)]
-            below += [f"{path}{name}/" for name in names if not date_folder.fullmatch(name)]
+            others = [name for name in names if not date_folder.fullmatch(name)]
+            below += [f"{path}{name}/" for name in others if passed_over is None or not passed_over.fullmatch(name)]
         level = below

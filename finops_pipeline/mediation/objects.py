@@ -1,38 +1,33 @@
-"""Where raw logs lie: listing and fetching objects of an S3 bucket or a local folder.
+"""Where raw logs lie: what mediation asks of a store of objects, and the store that is a local folder.
 
 Keys are relative to the source's uri. What a key means (dates, hours) is the layout's business, what the bytes mean
-the reader's.
+the reader's. Buckets are ``bucket.py``'s.
 """
 
-import contextlib
 import datetime as dt
 import errno
 import hashlib
 import os
-import random
-import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol
 
-from finops_pipeline import s3
 from finops_pipeline.config.model import Config, Source
 from finops_pipeline.errors import SourceError
+from finops_pipeline.mediation.ahead import in_order
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
+TOGETHER = 64
+"""Files that are hashed at a stretch."""
 
-BODY_TRIES = 4
-"""boto3 retries requests, not bodies that break off: those are fetched again this often."""
-
-_T = TypeVar("_T")
+SIDE_BY_SIDE = 1 << 20
+"""Bytes from which a stretch is a thread's: opening small files holds the interpreter's lock, so threads only cost."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class ObjectRef:
     """One object as the listing gave it.
 
@@ -53,6 +48,27 @@ class ObjectGoneError(Exception):
     """An object vanished between listing and fetching."""
 
 
+class Transfers:
+    """What has come from a store so far; threads count into it side by side.
+
+    Attributes:
+        gets: Objects that have come whole.
+        bytes: Of their bodies.
+        retries: Requests, listings' included, that had to be made again: throttled, refused for the moment, broken
+            off, stalled or damaged on the way.
+    """
+
+    def __init__(self) -> None:
+        self.gets = self.bytes = self.retries = 0
+        self._lock = threading.Lock()
+
+    def add(self, *, gets: int = 0, bytes: int = 0, retries: int = 0) -> None:  # noqa: A002 (the unit is the name)
+        with self._lock:
+            self.gets += gets
+            self.bytes += bytes
+            self.retries += retries
+
+
 Wanted = Callable[[str], bool]
 """Whether an object is asked for, by its key. A local file that is not is never opened."""
 
@@ -65,6 +81,10 @@ class ObjectStore(Protocol):
     """What mediation asks of a place where objects lie. Equal stores are the same place."""
 
     def __hash__(self) -> int: ...
+
+    @property
+    def transfers(self) -> Transfers:
+        """What has come from this store since it was opened."""
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below ``prefix`` (empty, or with a slash at its end), sorted."""
@@ -90,6 +110,8 @@ def open_store(config: Config, source: Source, base: str = "") -> ObjectStore:
     """
     uri = base or source.uri
     if uri.startswith("s3://"):
+        from finops_pipeline.mediation.bucket import S3Store
+
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         return S3Store(source.name, bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else "")
     folder = config.resolved(uri)
@@ -100,18 +122,27 @@ def open_store(config: Config, source: Source, base: str = "") -> ObjectStore:
 
 @dataclass(frozen=True)
 class LocalStore:
-    """A folder of files. The content tag is a hash of the bytes, so that touching a file changes nothing.
+    """A folder of files. The content tag is the SHA-256 of the bytes, so that touching a file changes nothing.
 
     Links to files are read; links to folders are not followed, since they may lead back to where they stand. What is
     no regular file (pipes, sockets, links to nowhere) is no object.
     """
 
     _folder: Path
+    transfers: Transfers = field(default_factory=Transfers, compare=False, repr=False)
 
     def folders(self, prefix: str) -> list[str]:
         return [entry.name for entry in self._entries(prefix) if _is_folder(entry)]
 
     def objects(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
+        return self._refs(self._keys(prefix, wanted))
+
+    def files(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
+        entries = (entry for entry in self._entries(prefix) if not _is_folder(entry))
+        return self._refs((prefix + e.name, e) for e in entries if wanted(prefix + e.name))
+
+    def _keys(self, prefix: str, wanted: Wanted) -> "Iterator[tuple[str, os.DirEntry[str]]]":
+        """What stands at any depth below a prefix and is no folder, with its key."""
         start, slash, _ = prefix.rpartition("/")
         waiting = [start + slash]
         while waiting:
@@ -123,14 +154,9 @@ class LocalStore:
                 if _is_folder(entry):
                     waiting.append(f"{key}/")
                 elif wanted(key):
-                    yield from self._ref(key)
+                    yield key, entry
 
-    def files(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
-        for entry in self._entries(prefix):
-            if not _is_folder(entry) and wanted(prefix + entry.name):
-                yield from self._ref(prefix + entry.name)
-
-    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+    def _entries(self, folder: str) -> "list[os.DirEntry[str]]":
         """What stands in a folder below ours, by name; nothing where it is none of ours."""
         steps = [step for step in folder.split("/") if step]
         if any(self._folder.joinpath(*steps[: n + 1]).is_symlink() for n in range(len(steps))):
@@ -153,34 +179,56 @@ class LocalStore:
                 ) from None
         return entries
 
-    def _ref(self, key: str) -> Iterator[ObjectRef]:
-        """The file as an object; nothing where it is no regular file, or no more."""
+    def _refs(self, entries: "Iterable[tuple[str, os.DirEntry[str]]]") -> Iterator[ObjectRef]:
+        """The files as objects, in the order given; large ones are hashed side by side, ahead of who asks for them."""
+        threads = os.cpu_count() or 1
+        with ThreadPoolExecutor(threads) as pool:
+
+            def start(stretch: _Stretch) -> Future[list[ObjectRef]]:
+                if stretch.size >= SIDE_BY_SIDE:
+                    return pool.submit(self._hashed, stretch.keys)
+                done: Future[list[ObjectRef]] = Future()
+                done.set_result(self._hashed(stretch.keys))
+                return done
+
+            for refs in in_order(start, _stretches(entries), held=2 * threads):
+                yield from refs
+
+    def _hashed(self, keys: list[str]) -> list[ObjectRef]:
+        return [ref for key in keys if (ref := self._ref(key)) is not None]
+
+    def _ref(self, key: str) -> ObjectRef | None:
+        """The file as an object; None where it is no regular file, or no more."""
         file = self._folder / key
         try:
             if not stat.S_ISREG(file.stat().st_mode):
-                return
+                return None
             with file.open("rb") as handle:
-                etag = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+                etag = hashlib.file_digest(handle, "sha256").hexdigest()
                 status = os.fstat(handle.fileno())
         except PermissionError:
             raise SourceError(f"{file}: no permission to read this file. Grant it to the pipeline's user.") from None
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise
-            return
-        yield ObjectRef(key, status.st_size, etag, dt.datetime.fromtimestamp(status.st_mtime, dt.UTC))
+            return None
+        return ObjectRef(key, status.st_size, etag, dt.datetime.fromtimestamp(status.st_mtime, dt.UTC))
 
     def fetch(self, ref: ObjectRef) -> bytes:
         try:
-            return (self._folder / ref.key).read_bytes()
+            body = (self._folder / ref.key).read_bytes()
         except FileNotFoundError:
             raise ObjectGoneError(ref.key) from None
+        self.transfers.add(gets=1, bytes=len(body))
+        return body
 
     def download(self, ref: ObjectRef, target: Path) -> None:
-        try:
-            shutil.copyfile(self._folder / ref.key, target)
-        except FileNotFoundError:
-            raise ObjectGoneError(ref.key) from None
+        # A link: what lies here already need not be copied.
+        file = (self._folder / ref.key).absolute()
+        if not file.exists():
+            raise ObjectGoneError(ref.key)
+        target.symlink_to(file)
+        self.transfers.add(gets=1, bytes=ref.size)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -188,88 +236,29 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
     return entry.is_dir(follow_symlinks=False)
 
 
-@dataclass(frozen=True)
-class S3Store:
-    """A bucket, or a prefix of one, behind boto3 with its checksums and standard retries."""
+@dataclass(slots=True)
+class _Stretch:
+    """Files that are hashed one after the other: their keys, and their bytes together."""
 
-    _source: str
-    _bucket: str
-    _prefix: str
+    keys: list[str] = field(default_factory=list)
+    size: int = 0
 
-    @property
-    def _client(self) -> "S3Client":
-        return s3.client()
 
-    def folders(self, prefix: str) -> list[str]:
-        start = len(self._prefix + prefix)
-        return sorted(
-            entry["Prefix"][start:].rstrip("/")
-            for page in self._pages(prefix, Delimiter="/")
-            for entry in page.get("CommonPrefixes", [])
-        )
+def _stretches(entries: "Iterable[tuple[str, os.DirEntry[str]]]") -> Iterator[_Stretch]:
+    stretch = _Stretch()
+    for key, entry in entries:
+        stretch.keys.append(key)
+        stretch.size += _size(entry)
+        if len(stretch.keys) == TOGETHER or stretch.size >= SIDE_BY_SIDE:
+            yield stretch
+            stretch = _Stretch()
+    if stretch.keys:
+        yield stretch
 
-    def objects(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
-        return self._refs(self._pages(prefix), wanted)
 
-    def files(self, prefix: str, wanted: Wanted = any_key) -> Iterator[ObjectRef]:
-        return self._refs(self._pages(prefix, Delimiter="/"), wanted)
-
-    def _pages(self, prefix: str, **asked: str) -> "Iterator[ListObjectsV2OutputTypeDef]":
-        with self._explained("list"):
-            pages = self._client.get_paginator("list_objects_v2")
-            yield from pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, **asked)  # type: ignore[arg-type]
-
-    def _refs(self, pages: "Iterator[ListObjectsV2OutputTypeDef]", wanted: Wanted) -> Iterator[ObjectRef]:
-        for page in pages:
-            for entry in page.get("Contents", []):
-                if wanted(key := entry["Key"][len(self._prefix) :]):
-                    yield ObjectRef(key, entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
-
-    def fetch(self, ref: ObjectRef) -> bytes:
-        def get() -> bytes:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + ref.key)
-            body = answer["Body"].read()
-            if len(body) != answer["ContentLength"]:
-                raise ConnectionError(f"{len(body)} of {answer['ContentLength']} bytes")
-            return body
-
-        return self._again(get, ref)
-
-    def download(self, ref: ObjectRef, target: Path) -> None:
-        def get() -> None:
-            self._client.download_file(self._bucket, self._prefix + ref.key, str(target))
-
-        self._again(get, ref)
-
-    def _again(self, get: Callable[[], _T], ref: ObjectRef) -> _T:
-        """``get()``, tried again with growing pauses while the body breaks off or a checksum does not match."""
-        from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError
-        from urllib3.exceptions import HTTPError
-
-        with self._explained(f"get {ref.key}"):
-            for attempt in range(BODY_TRIES):
-                try:
-                    return get()
-                except ClientError as error:
-                    if s3.is_missing(error):
-                        raise ObjectGoneError(ref.key) from None
-                    raise
-                except (HTTPClientError, FlexibleChecksumError, HTTPError, ConnectionError):
-                    if attempt == BODY_TRIES - 1:
-                        raise
-                    threading.Event().wait(random.uniform(0, 0.2 * 2**attempt))  # noqa: S311 (jitter, no secret)
-        raise AssertionError("unreachable")
-
-    @contextlib.contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
-        from boto3.exceptions import Boto3Error
-        from botocore.exceptions import BotoCoreError, ClientError
-        from urllib3.exceptions import HTTPError
-
-        try:
-            yield
-        except s3.S3SettingsError as error:
-            raise SourceError(f"source {self._source}: {error}") from error
-        except (BotoCoreError, Boto3Error, ClientError, HTTPError, ConnectionError) as error:
-            why = s3.explained(error, self._bucket, "the source's `uri`", "s3:ListBucket and s3:GetObject")
-            raise SourceError(f"source {self._source}, {doing}: {why}") from error
+def _size(entry: "os.DirEntry[str]") -> int:
+    """Of a file; 0 where it has gone, which is found when it is hashed."""
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return 0

@@ -1,4 +1,4 @@
-"""The layout of formats that have none of their own: the user's.
+"""The layout of formats that have none of their own, or not always: the user's.
 
 Which objects a day reads, where keys are dated by a template in the source's uri, by ``date=`` or ``dt=`` folders, by
 dates in names, or not at all. How dates become days and listings stands in ``layout``.
@@ -129,6 +129,32 @@ class OpenLayout:
             hour_prefixes=tuple(f"{word}=%Y-%m-%d/hour=%H/" for word in words) * with_hours,
         )
         return FolderKeys(keys, beside), tuple(sorted({*beside, *(path for path, _ in dated)}))
+
+
+@dataclass(frozen=True)
+class OwnLayout:
+    """For formats with dated folders of their own, whose logs may lie elsewhere too: there, the open rule holds.
+
+    Attributes:
+        dated: How the format's own folders spell time.
+        passed_over: Names of folders that hold other logs: they are not looked into where the format's own are found
+            without them.
+    """
+
+    dated: DatedKeys
+    passed_over: re.Pattern[str] | None = None
+
+    def base(self, uri: str) -> str:
+        return OpenLayout().base(uri)
+
+    def survey(self, store: ObjectStore, uri: str) -> tuple[Keys, tuple[str, ...]]:
+        if "{" not in uri:
+            for passed_over in dict.fromkeys((self.passed_over, None)):
+                paths = dated_folders(store, self.dated.date_folder, passed_over)
+                roots = tuple(sorted(path for path, dates in paths if dates))
+                if roots:
+                    return self.dated, roots
+        return OpenLayout().survey(store, uri)
 
 
 def _is_marker(key: str) -> bool:

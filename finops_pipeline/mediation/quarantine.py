@@ -1,8 +1,11 @@
 """Lines that cannot be usage: why, how long, and their hash; never their content, unless the config says so."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -17,11 +20,12 @@ EXPLAINED = 1 << 20
 WRITTEN = 20_000
 """Rows that are written at once, so that memory does not grow with what is wrong."""
 
-_READ = 1 << 18
+_READ = 1 << 20
+_BRACE = ord("{")
 
 
 class Quarantine:
-    """Rows of the quarantine in the making, in the order in which they are found.
+    """Rows of the quarantine in the making, which several threads find.
 
     Args:
         append: Takes frames of the quarantine's contract.
@@ -30,7 +34,8 @@ class Quarantine:
 
     def __init__(self, append: Callable[[pl.DataFrame], None], *, keep_raw: bool) -> None:
         self._append, self._keep_raw = append, keep_raw
-        self._rows: list[dict[str, object]] = []
+        self._rows: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
 
     def add_line(self, key: str, line: int, reason: str, raw: bytes | None) -> None:
         """A record with its bytes, where it has a line of its own."""
@@ -51,19 +56,32 @@ class Quarantine:
     ) -> None:
         """A record by its place, and what is known of its bytes."""
         kept = raw if self._keep_raw else None
-        row = {"raw_object": key, "raw_line": line, "length": length, "sha256": sha256, "reason": reason, "raw": kept}
-        self._rows.append(row)
-        if len(self._rows) >= WRITTEN or (kept and len(kept) > EXPLAINED):
-            self.flush()
+        row: dict[str, Any] = {
+            "raw_object": key,
+            "raw_line": line,
+            "length": length,
+            "sha256": sha256,
+            "reason": reason,
+            "raw": kept,
+        }
+        with self._lock:
+            self._rows.append(row)
+            if len(self._rows) >= WRITTEN or (kept and len(kept) > EXPLAINED):
+                self._flush()
 
     def add_frame(self, rows: pl.DataFrame) -> None:
         """Rows of an earlier run that stay."""
-        self.flush()
-        self._append(rows)
+        with self._lock:
+            self._append(rows)
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write what is held, in order of object and line: what several threads found comes as it comes."""
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
         if self._rows:
+            self._rows.sort(key=itemgetter("raw_object", "raw_line"))
             self._append(pl.DataFrame(self._rows, schema=QUARANTINE.schema, orient="row"))
             self._rows = []
 
@@ -95,26 +113,32 @@ def lines_at(path: Path, wanted: Iterator[tuple[int, str | None]]) -> Iterator[t
     """
     current = next(wanted, None)
     number = 0
-    for line in _lines(path):
+    for block in _blocks(path):
         if current is None:
             return
-        if line and not line.isspace():
-            number += 1
-            if number == current[0]:
-                yield current, line
-                current = next(wanted, None)
+        start = 0
+        while start < len(block):
+            end = block.find(b"\n", start)
+            end = len(block) if end < 0 else end
+            # The look at one byte saves most lines from being copied.
+            if block[start] == _BRACE or (not (line := block[start:end]).isspace() and line):
+                number += 1
+                if current is not None and number == current[0]:
+                    yield current, block[start:end]
+                    current = next(wanted, None)
+            start = end + 1
     if current is not None:
         raise EOFError(f"{path.name}: no line {current[0]}")
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _blocks(path: Path) -> Iterator[bytes]:
+    """The file in blocks of whole lines."""
     held: list[bytes] = []
     with path.open("rb") as file:
         while chunk := file.read(_READ):
-            first, *others = chunk.split(b"\n")
-            held.append(first)
-            if others:
-                yield b"".join(held)
-                yield from others[:-1]
-                held = [others[-1]]
+            whole, end, rest = chunk.rpartition(b"\n")
+            if end:
+                yield b"".join([*held, whole, end])
+                held = []
+            held.append(rest)
     yield b"".join(held)

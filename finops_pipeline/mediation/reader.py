@@ -2,10 +2,12 @@
 
 DuckDB reads, because a broken line costs it one row and no other (Polars' and pyarrow's readers fail the scan or the
 block). It takes every JSON path in one pass and gives the values' texts, so that no type ever rounds or nulls a value
-unnoticed; the prompt's keyed hash is taken inside it, so that no prompt text enters a frame.
+unnoticed. Prompts leave it in batches of a few thousand, of which only the keyed hashes go on: no prompt text enters a
+frame.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -13,18 +15,16 @@ import polars as pl
 
 from finops_pipeline.errors import MemoryLimitError
 from finops_pipeline.formats.format import Field, Format, Kind
-from finops_pipeline.mediation.fingerprints import FINGERPRINT_HEX, FingerprintKey
+from finops_pipeline.mediation.fingerprints import MEMBER, FingerprintKey, with_fingerprints
+from finops_pipeline.mediation.prefixes import with_prefix_block_hashes
 
-BATCH_ROWS = 61_440
-"""Rows of one frame: a multiple of DuckDB's vector of 2,048, large enough for Polars, small enough for memory."""
+BATCH_ROWS = 2_048
+"""Rows, prompts included, that DuckDB hands over at once: one of its vectors."""
 
-LEAST_ROWS = 16_384
+LEAST_ROWS = 6_144
 """Rows that are gathered before they are handed on, where a file has so many."""
 
-LINE, IS_RECORD, FINGERPRINT = "raw_line", "is_record", "prompt_fingerprint"
-
-_ABSENT = "('', '[]', '{}')"
-
+LINE, IS_RECORD = "raw_line", "is_record"
 
 LINE_BUFFER = 16 << 20
 """Least size of the reader's line buffer, in bytes: about that of a piece (measured: smaller ones need more memory)."""
@@ -43,6 +43,7 @@ def connect(memory_mb: int) -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "preserve_insertion_order": "true",
+            "threads": "1",  # whoever reads several files side by side has a thread for each
         }
     )
 
@@ -54,40 +55,36 @@ def read_json_lines(
     key: FingerprintKey,
     *,
     longest: int,
+    block_chars: int = 0,
 ) -> Iterator[pl.DataFrame]:
     """Each non-blank line of a plain file, in order.
 
     Yields frames with ``raw_line`` (from 1, blank lines not counted), ``is_record`` (the line is one JSON object),
-    ``prompt_fingerprint`` and the format's fields as texts (List(String) for texts, Int64 for occurrences).
+    ``prompt_fingerprint``, the format's fields as texts (List(String) for texts, Int64 for occurrences) and, where
+    blocks are asked for and the format has prompts, ``prefix_block_hashes``.
 
     Args:
         longest: Bytes of the file's longest line.
+        block_chars: Characters of a block of the prompt's prefix hashes; 0 for none.
 
     Raises:
         UnreadableError: the file is none that can be read.
         MemoryLimitError: reading needs more memory than the database may use.
     """
-    paths = [*fmt.prompt.values(), *(_container(f) for f in fmt.fields.values())]
-    columns = [
-        f"{_column(f, f'texts[{i}]')} AS {_name(name)}"
-        for i, (name, f) in enumerate(fmt.fields.items(), start=len(fmt.prompt) + 1)
-    ]
+    taken = _Taken(fmt, fmt.embedded)
     # One call takes every path: each further JSON function would parse the whole line again, into memory of its own.
-    query = f"""
-        SELECT is_record AS {IS_RECORD}, {_hash(_prompt(fmt), key)} AS {FINGERPRINT}, {", ".join(columns)}
-        FROM (
-            SELECT coalesce(starts_with(json::VARCHAR, '{{'), false) AS is_record,
-                   json_extract_string(json, [{", ".join(map(_quoted, paths))}]) AS texts
-            FROM read_ndjson_objects(
-                {_quoted(str(file))}, format='newline_delimited', ignore_errors=true,
-                maximum_object_size={max(LINE_BUFFER, longest + 1024)}, compression='none'
-            )
+    lines = f"""
+        SELECT coalesce(starts_with(json::VARCHAR, '{{'), false) AS {IS_RECORD},
+               json_extract_string(json, [{", ".join(map(_quoted, taken.outer))}]) AS texts
+        FROM read_ndjson_objects(
+            {_quoted(str(file))}, format='newline_delimited', ignore_errors=true,
+            maximum_object_size={max(LINE_BUFFER, longest + 1024)}, compression='none'
         )"""  # noqa: S608 (a path of our own temporary folder, JSON paths of our own format modules)
-    yield from _numbered(_frames(database, query))
+    yield from _numbered(_frames(database, taken.query(lines), fmt, key, block_chars))
 
 
 def read_parquet(
-    database: duckdb.DuckDBPyConnection, file: Path, fmt: Format, key: FingerprintKey
+    database: duckdb.DuckDBPyConnection, file: Path, fmt: Format, key: FingerprintKey, *, block_chars: int = 0
 ) -> Iterator[pl.DataFrame]:
     """Each row of a Parquet file, with the same columns as ``read_json_lines``.
 
@@ -96,23 +93,112 @@ def read_parquet(
     """
     table = f"read_parquet({_quoted(str(file))}, hive_partitioning=false, binary_as_string=true)"
     try:
-        present = {row[0] for row in database.execute(f"DESCRIBE FROM {table}").fetchall()}
+        types = {row[0]: row[1] for row in database.execute(f"DESCRIBE FROM {table}").fetchall()}
     except duckdb.Error as error:
         raise UnreadableError(str(error)) from error
-    columns = []
-    for name, f in fmt.fields.items():
-        column = f.path.removeprefix("$.")
-        kind = "VARCHAR[]" if f.kind is Kind.TEXTS else "VARCHAR"
-        columns.append(f"TRY_CAST({_name(column) if column in present else 'NULL'} AS {kind}) AS {_name(name)}")
-    query = f"""SELECT true AS {IS_RECORD}, NULL::VARCHAR AS {FINGERPRINT}, {", ".join(columns)}
-        FROM {table}"""  # noqa: S608 (as above)
-    yield from _numbered(_frames(database, query))
+    texts = {name: _text_of(_name(name), kind) for name, kind in types.items()}
+    yield from _numbered(_frames(database, _of_table(fmt, texts, table), fmt, key, block_chars))
 
 
-def _frames(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[pl.DataFrame]:
+def read_frame(
+    database: duckdb.DuckDBPyConnection,
+    frame: pl.DataFrame,
+    fmt: Format,
+    key: FingerprintKey,
+    *,
+    block_chars: int = 0,
+) -> pl.DataFrame:
+    """Each row of a table of texts, in order, with the columns of ``read_json_lines`` but the line."""
+    # Under names of our own: to DuckDB, "Model" and "model" are one.
+    texts = {name: f"c{place}" for place, name in enumerate(frame.columns)}
+    database.register("cells", frame.rename(texts).to_arrow())
+    try:
+        return pl.concat(_frames(database, _of_table(fmt, texts, "cells"), fmt, key, block_chars))
+    finally:
+        database.unregister("cells")
+
+
+def _of_table(fmt: Format, texts: Mapping[str, str], table: str) -> str:
+    """SQL for the rows of a table.
+
+    Args:
+        fmt: The format.
+        texts: Column → SQL for its text.
+        table: SQL for the table.
+    """
+    paths = [*fmt.prompt.values(), *(_container(f) for f in fmt.fields.values())]
+    whole = {path for path in fmt.embedded if _first_step(path) == path}
+    taken = _Taken(fmt, tuple(sorted({step for path in paths if (step := _first_step(path)) != path} | whole)))
+    cells = [texts.get(path.removeprefix("$.").strip('"'), "NULL::VARCHAR") for path in taken.outer]
+    rows = f"SELECT true AS {IS_RECORD}, [{', '.join(cells)}] AS texts FROM {table}"  # noqa: S608 (as above)
+    return taken.query(rows)
+
+
+def _text_of(column: str, kind: str) -> str:
+    """SQL for the text of a column of a type: of nested values, and of lists, their JSON."""
+    nested = kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
+    return f"to_json({column})::VARCHAR" if nested else f"TRY_CAST({column} AS VARCHAR)"
+
+
+def _first_step(path: str) -> str:
+    """``$.usage`` of ``$.usage.input``; a path of one step is its own."""
+    found = re.match(r'\$\.(?:"[^"]*"|[^.\[]+)', path)
+    return found[0] if found else path
+
+
+class _Taken:
+    """How the paths of a format are taken from records: at once, save for those that lead into embedded documents."""
+
+    def __init__(self, fmt: Format, embedded: tuple[str, ...]) -> None:
+        self._fmt = fmt
+        self.outer: list[str] = list(embedded)
+        """Paths into the record itself; the query's innermost part gives their texts as the list ``texts``."""
+        self._inner: list[list[str]] = [[] for _ in embedded]
+        self._places: dict[str, str] = {}
+        for path in [*fmt.prompt.values(), *(_container(f) for f in fmt.fields.values())]:
+            self._places.setdefault(path, self._place(path, embedded))
+
+    def _place(self, path: str, embedded: tuple[str, ...]) -> str:
+        for n, outer in enumerate(embedded):
+            if path == outer:  # as JSON, so that it is the same text however it was written; else as it stands
+                self._inner[n].append("$")
+                return f"coalesce(texts_{n}[{len(self._inner[n])}], texts[{n + 1}])"
+            if path.startswith((f"{outer}.", f"{outer}[")):
+                self._inner[n].append("$" + path.removeprefix(outer))
+                return f"texts_{n}[{len(self._inner[n])}]"
+        if path not in self.outer:
+            self.outer.append(path)
+        return f"texts[{self.outer.index(path) + 1}]"
+
+    def query(self, records: str) -> str:
+        """SQL for the columns of ``read_json_lines`` from SQL that gives ``is_record`` and ``texts``.
+
+        In the place of hashes stand the members of the prompt, which they are taken of.
+        """
+        within = [
+            f"json_extract_string(TRY_CAST(texts[{n + 1}] AS JSON), [{', '.join(map(_quoted, paths))}]) AS texts_{n}"
+            for n, paths in enumerate(self._inner)
+            if paths
+        ]
+        if within:
+            records = f"SELECT *, {', '.join(within)} FROM ({records})"  # noqa: S608 (as above)
+        columns = [
+            f"{_column(f, self._places[_container(f)])} AS {_name(name)}" for name, f in self._fmt.fields.items()
+        ]
+        prompt = {member: self._places[path] for member, path in self._fmt.prompt.items()}
+        columns += [f"{text} AS {_name(MEMBER + member)}" for member, text in prompt.items()]
+        return f"SELECT {IS_RECORD}, {', '.join(columns)} FROM ({records})"  # noqa: S608 (as above)
+
+
+def _frames(
+    database: duckdb.DuckDBPyConnection, query: str, fmt: Format, key: FingerprintKey, block_chars: int
+) -> Iterator[pl.DataFrame]:
     try:
         for batch in database.sql(query).to_arrow_reader(BATCH_ROWS):
-            frame = pl.from_arrow(batch)
+            hashed = with_fingerprints(batch, key, fmt.redacted)
+            if block_chars:
+                hashed = with_prefix_block_hashes(hashed, key, block_chars)
+            frame = pl.from_arrow(hashed.drop_columns([c for c in batch.schema.names if c.startswith(MEMBER)]))
             assert isinstance(frame, pl.DataFrame)
             yield frame
     except (duckdb.Error, OSError) as error:
@@ -148,38 +234,15 @@ def _container(field: Field) -> str:
 
 def _column(field: Field, taken: str) -> str:
     """SQL for a field from the text of its container."""
+    inner = "$" + field.path.removeprefix(_container(field))
     match field.kind:
+        case Kind.TEXTS if inner != "$":
+            return f"json_extract_string(TRY_CAST({taken} AS JSON), {_quoted(inner)})::VARCHAR[]"
         case Kind.TEXTS:
             return f"TRY_CAST(TRY_CAST({taken} AS JSON) AS VARCHAR[])"
         case Kind.OCCURRENCES:
-            inner = _quoted("$" + field.path.removeprefix(_container(field)))
-            return f"len(json_extract(TRY_CAST({taken} AS JSON), {inner}))"
+            return f"len(json_extract(TRY_CAST({taken} AS JSON), {_quoted(inner)}))"
     return taken
-
-
-def _prompt(fmt: Format) -> str:
-    """SQL for the prompt's canonical text: its members in order, each under its name; null where all are absent."""
-    if not fmt.prompt:
-        return "NULL::VARCHAR"
-    members = [
-        f"CASE WHEN coalesce(texts[{i}], '') IN {_ABSENT} THEN '' "
-        f"ELSE {_quoted(label + '=')} || texts[{i}] || chr(10) END"
-        for i, label in enumerate(fmt.prompt, start=1)
-    ]
-    whole = f"nullif({' || '.join(members)}, '')"
-    for marker in fmt.redacted:
-        given = " OR ".join(
-            f"contains(texts[{i}], {_quoted(chr(34) + marker + chr(34))}) OR texts[{i}] = {_quoted(marker)}"
-            for i in range(1, len(fmt.prompt) + 1)
-        )
-        whole = f"CASE WHEN {given} THEN NULL ELSE {whole} END"
-    return whole
-
-
-def _hash(text: str, key: FingerprintKey) -> str:
-    """SQL for HMAC-SHA256 (RFC 2104) of a text, its first 128 bits as hex."""
-    inner = f"unhex(sha256(unhex('{key.inner_pad.hex()}') || encode({text})))"
-    return f"substr(sha256(unhex('{key.outer_pad.hex()}') || {inner}), 1, {FINGERPRINT_HEX})"
 
 
 def _quoted(value: str) -> str:

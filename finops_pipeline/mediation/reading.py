@@ -1,24 +1,38 @@
 """The records of spooled files into buckets of ``usage`` rows, with everything else accounted for on the way."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import duckdb
 import polars as pl
 
-from finops_pipeline.errors import ConservationError
-from finops_pipeline.formats.format import NOT_USAGE, Format
+from finops_pipeline.errors import ConservationError, SourceError
+from finops_pipeline.formats.format import NOT_USAGE, REFUSED, Format
 from finops_pipeline.mediation.account import Account
-from finops_pipeline.mediation.buckets import OBJECT, Buckets
+from finops_pipeline.mediation.ahead import in_order
+from finops_pipeline.mediation.buckets import Buckets
 from finops_pipeline.mediation.casts import DEFECT, typed
 from finops_pipeline.mediation.fingerprints import FingerprintKey
+from finops_pipeline.mediation.listed import OBJECT, Objects
 from finops_pipeline.mediation.quarantine import Quarantine, lines_at, reason_of
-from finops_pipeline.mediation.reader import IS_RECORD, LINE, UnreadableError, read_json_lines, read_parquet
-from finops_pipeline.mediation.records import usage_rows, without_user_ids
-from finops_pipeline.mediation.spool import Fetched, Piece, TableFile
+from finops_pipeline.mediation.reader import (
+    IS_RECORD,
+    LINE,
+    UnreadableError,
+    read_frame,
+    read_json_lines,
+    read_parquet,
+)
+from finops_pipeline.mediation.records import beside_usage, usage_rows, without_user_ids
+from finops_pipeline.mediation.spool import Piece, TableFile
 from finops_pipeline.mediation.tables import read_csv
 from finops_pipeline.schemas import USAGE
+
+READERS = min(4, os.cpu_count() or 1)
+"""Files that are read side by side. The reader and Polars leave the interpreter's lock while they work."""
 
 _FILE_LINE = "_file_line"
 _NUMBER = {_FILE_LINE: pl.Int64, DEFECT: pl.String}
@@ -29,18 +43,22 @@ class Rules:
     """What reading needs to know beside the bytes.
 
     Attributes:
-        fmt: The format of the source.
+        source: Name of the source.
+        fmt: Its format.
         key: What prompts, and perhaps user ids, are hashed with.
         start: First day of the lake.
         now: The present.
         hash_user_ids: Whether user ids are stored as hashes.
+        prefix_block_chars: Characters of a block of the prompt's prefix hashes; 0 for none.
     """
 
+    source: str
     fmt: Format
     key: FingerprintKey
     start: dt.date
     now: dt.datetime
     hash_user_ids: bool
+    prefix_block_chars: int
 
 
 @dataclass
@@ -48,20 +66,27 @@ class Reading:
     """One day's reading.
 
     Attributes:
+        jobs: The job columns of each object, one row an object; None where the format asks for none.
         refused_until: The earliest time of a record that was refused because it lies in the future: from then on the
             same objects would be read otherwise.
     """
 
     database: duckdb.DuckDBPyConnection
     rules: Rules
-    objects: Sequence[Fetched]
+    objects: Objects
     buckets: Buckets
     account: Account
     quarantine: Quarantine
+    jobs: pl.DataFrame | None = None
     refused_until: dt.datetime | None = field(default=None)
 
-    def read(self, file: Piece | TableFile) -> None:
-        """Take the records of a spooled file; the file is deleted at the end."""
+    def read_all(self, files: Iterator[Piece | TableFile]) -> None:
+        """Take the records of spooled files, several side by side; each file is deleted at the end."""
+        with ThreadPoolExecutor(READERS) as pool:
+            for _ in in_order(lambda file: pool.submit(self._read, file), files, held=READERS + 1):
+                pass
+
+    def _read(self, file: Piece | TableFile) -> None:
         try:
             if isinstance(file, Piece):
                 self._read_lines(file)
@@ -77,9 +102,14 @@ class Reading:
         starts = pl.Series(piece.starts, dtype=pl.Int64)
         before = pl.Series(piece.before, dtype=pl.Int64)
         indexes = pl.Series(piece.objects, dtype=pl.Int32)
-        keys = pl.Series([self.objects[i].placed.ref.key for i in piece.objects], dtype=pl.String)
-        frames = read_json_lines(self.database, piece.path, self.rules.fmt, self.rules.key, longest=piece.longest)
+        keys = self.objects.keys(piece.objects)
+        frames = read_json_lines(
+            self.database.cursor(), piece.path, self.rules.fmt, self.rules.key,
+            longest=piece.longest, block_chars=self.rules.prefix_block_chars,
+        )  # fmt: skip
         for frame in frames:
+            if piece.grows:
+                frame = frame.head(piece.lines - rows)
             rows += frame.height
             at = starts.search_sorted(frame.get_column(LINE), side="right") - 1
             placed = frame.with_columns(
@@ -88,7 +118,7 @@ class Reading:
                 indexes.gather(at).alias(OBJECT),
                 keys.gather(at).alias("raw_object"),
             )
-            self._count_lines(placed)
+            self.account.count_read(placed)
             bad.append(self._take(placed))
         if rows != piece.lines:
             raise ConservationError(
@@ -96,10 +126,6 @@ class Reading:
                 "pipeline: please report it with the source's format."
             )
         self._explain(piece, pl.concat(bad))
-
-    def _count_lines(self, frame: pl.DataFrame) -> None:
-        for index, lines in frame.group_by(OBJECT).len().iter_rows():
-            self.account.read(index, lines)
 
     def _explain(self, piece: Piece, bad: pl.DataFrame) -> None:
         """Read the lines that are no usage once more, for their length, hash and reason."""
@@ -115,10 +141,10 @@ class Reading:
             elif hole is not None:
                 self.account.count("quarantined", index)
                 length, sha256, why = hole
-                self.quarantine.add(fetched.placed.ref.key, number, why, length=length, sha256=sha256)
+                self.quarantine.add(fetched.key, number, why, length=length, sha256=sha256)
             else:
                 self.account.count("quarantined", index)
-                self.quarantine.add_line(fetched.placed.ref.key, number, reason or reason_of(raw), raw)
+                self.quarantine.add_line(fetched.key, number, reason or reason_of(raw), raw)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
@@ -129,10 +155,10 @@ class Reading:
                 numbered = frame.with_columns(
                     pl.col(LINE).alias(_FILE_LINE),
                     pl.lit(file.index, dtype=pl.Int32).alias(OBJECT),
-                    pl.lit(self.objects[file.index].placed.ref.key).alias("raw_object"),
+                    pl.lit(self.objects[file.index].key).alias("raw_object"),
                 )
                 last = frame.item(-1, LINE) if frame.height else last
-                self._count_lines(numbered)
+                self.account.count_read(numbered)
                 for number, reason in self._take(numbered).iter_rows():
                     self._refuse(file.index, number, reason or "not a record", None)
         except UnreadableError:
@@ -142,7 +168,10 @@ class Reading:
 
     def _table_frames(self, file: TableFile) -> Iterator[pl.DataFrame]:
         if file.encoding == "parquet":
-            yield from read_parquet(self.database, file.path, self.rules.fmt, self.rules.key)
+            yield from read_parquet(
+                self.database.cursor(), file.path, self.rules.fmt, self.rules.key,
+                block_chars=self.rules.prefix_block_chars,
+            )  # fmt: skip
             return
         last = 0
 
@@ -152,9 +181,13 @@ class Reading:
             self.account.read(file.index, 1)
             self._refuse(file.index, number, reason, raw)
 
-        for frame in read_csv(file.path, self.rules.fmt, refuse):
-            last = max(last, frame.item(-1, LINE)) if frame.height else last
-            yield frame
+        for numbers, cells in read_csv(file.path, refuse):
+            if len(numbers):
+                last = max(last, numbers[-1])
+                yield read_frame(
+                    self.database.cursor(), cells, self.rules.fmt, self.rules.key,
+                    block_chars=self.rules.prefix_block_chars,
+                ).with_columns(numbers)  # fmt: skip
         if file.damage:
             refuse(last + 1, file.damage, None)
 
@@ -162,7 +195,7 @@ class Reading:
         fetched = self.objects[index]
         self.account.count("quarantined" if fetched.own else "another_day", index)
         if fetched.own:
-            self.quarantine.add_line(fetched.placed.ref.key, number, reason, raw)
+            self.quarantine.add_line(fetched.key, number, reason, raw)
 
     # -- both ------------------------------------------------------------------------------------------------------
 
@@ -171,20 +204,31 @@ class Reading:
         whole = frame.get_column(IS_RECORD)
         broken = frame.filter(~whole).select(_FILE_LINE, pl.lit(None, dtype=pl.String).alias(DEFECT))
         frame = frame.filter(whole)
+        if self.jobs is not None:
+            frame = frame.hstack(self.jobs[frame.get_column(OBJECT)])
         fmt = self.rules.fmt
         rows = usage_rows(typed(frame, fmt.fields), fmt, start=self.rules.start, now=self.rules.now).with_columns(
             frame.get_column(OBJECT), frame.get_column(_FILE_LINE)
         )
-        audit = rows.filter(pl.col(NOT_USAGE))
+        self._stop_where_refused(rows)
+        # What is no usage has no day: it is its object's. Only a format that brings records together sees it again.
+        whose = pl.col(NOT_USAGE) & pl.lit(fmt.resolve is not None) & pl.col(DEFECT).is_null()
+        audit = rows.filter(pl.col(NOT_USAGE) & ~whose)
         for index, records in audit.group_by(OBJECT).len().iter_rows():
             self.account.count("not_usage" if self.objects[index].own else "another_day", index, records)
         wrong = rows.filter(~pl.col(NOT_USAGE) & pl.col(DEFECT).is_not_null())
         self._note_future(wrong)
-        usage = rows.filter(~pl.col(NOT_USAGE) & pl.col(DEFECT).is_null())
+        usage = rows.filter((~pl.col(NOT_USAGE) & pl.col(DEFECT).is_null()) | whose)
         if self.rules.hash_user_ids:
             usage = without_user_ids(usage, self.rules.key)
-        self.buckets.add(usage.select(*USAGE.names, OBJECT))
+        self.buckets.add(usage.select(*USAGE.names, OBJECT, *beside_usage(fmt)))
         return pl.concat([broken, wrong.select(_FILE_LINE, DEFECT)])
+
+    def _stop_where_refused(self, rows: pl.DataFrame) -> None:
+        refused = rows.filter(pl.col(REFUSED).is_not_null()).select("raw_object", REFUSED)
+        if refused.height:
+            key, why = refused.row(0)
+            raise SourceError(f"source {self.rules.source}, {key}: {why}")
 
     def _note_future(self, wrong: pl.DataFrame) -> None:
         earliest = wrong.filter(pl.col("event_time") > self.rules.now).get_column("event_time").min()

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from finops_pipeline.formats.format import HAS_USAGE, NOT_USAGE, Format, Kind
+from finops_pipeline.formats.format import GROUP, HAS_USAGE, NOT_USAGE, REFUSED, VERSION, Format, Kind
 from finops_pipeline.mediation.casts import DEFECT
 from finops_pipeline.mediation.fingerprints import FingerprintKey
-from finops_pipeline.schemas import TOKEN_CLASSES, TOKEN_PARTS, USAGE
+from finops_pipeline.schemas import INSTANT, TOKEN_CLASSES, TOKEN_PARTS, USAGE
 
 CLOCK_SKEW = dt.timedelta(hours=1)
 """A record may be this far ahead of our own clock before its time counts as wrong."""
@@ -21,8 +21,21 @@ _ZERO_IN_USAGE = (*TOKEN_CLASSES, *TOKEN_PARTS, "web_searches", "tool_calls")
 _MEASURED = ("latency_ms", "first_token_ms")
 
 
+_PLACED = ("raw_object", "raw_line", "prompt_fingerprint", "prefix_block_hashes", DEFECT)
+
+
+def beside_usage(fmt: Format) -> dict[str, pl.DataType]:
+    """The columns that rows of a format carry beside ``usage`` until they are resolved, with their types."""
+    return (
+        {NOT_USAGE: pl.Boolean(), VERSION: INSTANT, GROUP: pl.String(), **fmt.extras}
+        if fmt.resolve
+        else {VERSION: INSTANT}
+    )
+
+
 def usage_rows(frame: pl.DataFrame, fmt: Format, *, start: dt.date, now: dt.datetime) -> pl.DataFrame:
-    """The ``usage`` columns of typed records, with ``defect`` (why a record is none) and ``not_usage``.
+    """The ``usage`` columns of typed records with those of ``beside_usage``, ``defect`` (why a record is none),
+    ``not_usage`` and ``refused``.
 
     Args:
         frame: Typed fields with ``defect``, ``raw_object``, ``raw_line`` and ``prompt_fingerprint``.
@@ -31,18 +44,16 @@ def usage_rows(frame: pl.DataFrame, fmt: Format, *, start: dt.date, now: dt.date
         now: Later records are defects too.
     """
     exprs: Mapping[str, pl.Expr] = fmt.columns()
-    dtypes = USAGE.schema
+    beside = {NOT_USAGE: pl.Boolean(), REFUSED: pl.String(), **beside_usage(fmt)}
+    dtypes = {**USAGE.schema, **beside, HAS_USAGE: pl.Boolean()}
     given = frame.select(
-        *(expr.alias(name) for name, expr in exprs.items() if name in (HAS_USAGE, NOT_USAGE)),
         *(_as(expr, name, dtypes[name]) for name, expr in exprs.items() if name in dtypes),
-        *(pl.col(name) for name in ("raw_object", "raw_line", "prompt_fingerprint", DEFECT)),
+        *(pl.col(name) for name in _PLACED if name in frame.columns),
     )
-    missing = [c for c in USAGE.columns if c.name not in given.columns]
-    given = given.with_columns(pl.lit(None, dtype=c.dtype).alias(c.name) for c in missing)
-    if NOT_USAGE not in given.columns:
-        given = given.with_columns(pl.lit(False).alias(NOT_USAGE))
+    missing = {name: dtype for name, dtype in dtypes.items() if name not in given.columns}
+    given = given.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in missing.items())
     has_usage, failed = pl.col(HAS_USAGE), pl.col("status") == "error"
-    return given.with_columns(
+    rows = given.with_columns(
         pl.col("request_id").fill_null(pl.format("{}#{}", "raw_object", "raw_line")),
         pl.col("batch").fill_null(False),
         pl.col("request_count").fill_null(1),
@@ -55,18 +66,19 @@ def usage_rows(frame: pl.DataFrame, fmt: Format, *, start: dt.date, now: dt.date
         .alias("usage_quality"),
         *(pl.when(pl.col(name) >= 0).then(pl.col(name)).alias(name) for name in _MEASURED),
         pl.coalesce(DEFECT, _time_defect(fmt, start, now)).alias(DEFECT),
-    ).select(*USAGE.names, DEFECT, NOT_USAGE)
+    )
+    if fmt.resolve:
+        rows = rows.with_columns(pl.col(GROUP).fill_null(pl.col("request_id")))
+    return rows.select(*USAGE.names, DEFECT, *beside)
 
 
 def _as(expr: pl.Expr, name: str, dtype: pl.DataType) -> pl.Expr:
-    if name in _MEASURED:
-        return expr.cast(pl.Float64).round(0).cast(pl.Int64, strict=False).alias(name)
     return expr.cast(dtype).alias(name)
 
 
 def _time_defect(fmt: Format, start: dt.date, now: dt.datetime) -> pl.Expr:
     time = pl.col("event_time")
-    path = next(f.path for f in fmt.fields.values() if f.kind is Kind.INSTANT)
+    path = next((f.path for f in fmt.fields.values() if f.kind is Kind.INSTANT), "the job")
     shown = time.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     first = dt.datetime.combine(start, dt.time(), dt.UTC)
     return (

@@ -10,52 +10,35 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import tempfile
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from finops_pipeline import s3
+from finops_pipeline.formats.format import Documents
+from finops_pipeline.mediation.fetching import bodies
 from finops_pipeline.mediation.inflate import BOM, Damage, compression_of, plain_chunks
-from finops_pipeline.mediation.layout import Placed
-from finops_pipeline.mediation.objects import ObjectGoneError, ObjectStore
-
-SMALL = 1 << 20
-"""Objects up to this many bytes are fetched side by side, the others one by one."""
+from finops_pipeline.mediation.listed import Fetched, Objects
+from finops_pipeline.mediation.objects import ObjectStore
+from finops_pipeline.mediation.quarantine import reason_of
 
 PIECE = 16 << 20
 """Plain bytes after which a piece is full: the reader's memory is a small multiple of it."""
 
-FETCHED = 16 << 20
-"""Bytes of small objects that are fetched at once."""
+LARGE_LINE, LARGE_LINES_PIECE = 8 << 10, 5 << 20
+"""From this many bytes a line on, pieces are smaller: the reader holds two thousand lines at once, in several forms."""
 
-THREADS = min(8, s3.CONNECTIONS)
-"""boto3 gains nothing from more (measured on loopback)."""
+WHOLE = 128 << 20
+"""A plain object up to this many bytes is a piece as it is; a larger one is divided, so that several read it."""
+
+_SCANNED = 1 << 20
+_BRACE = ord("{")
 
 HOLE = b"null\n"
 """Stands in a piece for a line that is quarantined already, so that line numbers stay as they are."""
-
-
-@dataclass
-class Fetched:
-    """One object of the day as it was read.
-
-    Attributes:
-        placed: The object.
-        own: Whether its key belongs to the day that is being run.
-        state: read, damaged, vanished or expired.
-        strays: Whether it is a file of strays, which this lake wrote itself.
-        holes: Lines that are quarantined before any reader sees them: number → (length, SHA-256, reason).
-    """
-
-    placed: Placed
-    own: bool
-    strays: bool = False
-    state: str = "read"
-    holes: dict[int, tuple[int, str, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -68,7 +51,8 @@ class Piece:
         starts: Line of the piece with which each begins, from 1.
         before: Lines of each object that stand in earlier pieces.
         lines: Lines that are not blank.
-        longest: Bytes of the longest line.
+        longest: No line has more bytes.
+        grows: Whether it is a file that somebody may be appending to: what follows its lines is not looked at.
     """
 
     path: Path
@@ -77,6 +61,7 @@ class Piece:
     before: list[int] = field(default_factory=list)
     lines: int = 0
     longest: int = 0
+    grows: bool = False
 
     def locate(self, line: int) -> tuple[int, int]:
         """The object that holds a line of the piece, and the line's number in that object."""
@@ -110,23 +95,101 @@ class Bounds:
 
 
 def spool(
-    store: ObjectStore, fetched: Sequence[Fetched], folder: Path, bounds: Bounds, *, tables: bool
+    store: ObjectStore,
+    objects: Objects,
+    folder: Path,
+    bounds: Bounds,
+    *,
+    tables: bool = False,
+    documents: Documents | None = None,
 ) -> Iterator[Piece | TableFile]:
     """Fetch every object into ``folder`` and yield files to read; the caller deletes each when it is done with it.
 
-    Sets ``state`` and ``holes`` of the objects on the way. ``tables`` says whether objects may be CSV or Parquet.
+    States, holes and documents of the objects are noted on the way. What describes a job is left out.
+
+    Args:
+        store: Where the objects lie.
+        objects: The objects.
+        folder: A private one.
+        bounds: What an object may do to us.
+        tables: Whether objects may be CSV or Parquet.
+        documents: How the format's documents hold records, where they do.
     """
+    wanted = [index for index in range(len(objects)) if index not in objects.job_files]
     with contextlib.closing(_Pieces(folder, bounds)) as pieces:
-        for index, body in _bodies(store, fetched, folder):
+        for place, body in bodies(store, objects.refs(wanted), folder):
+            index = wanted[place]
+            if body is None:
+                objects.states[index] = "vanished"
+                continue
             with body:
-                key, head = fetched[index].placed.ref.key, body.read(64)
+                fetched = objects[index]
+                key, head = fetched.key, body.read(64)
                 body.seek(0)
                 encoding = encoding_of(key, head) if tables else "jsonl"
-                if encoding == "jsonl":
-                    yield from pieces.add(index, fetched[index], body)
+                whole = None if documents is not None or encoding != "jsonl" else _whole(index, body, folder, bounds)
+                if whole is not None:
+                    yield whole
+                elif encoding != "jsonl":
+                    yield _table(index, fetched, body, encoding, folder, bounds)
+                elif documents is not None and documents.applies(key):
+                    yield from pieces.add_documents(index, fetched, body, documents)
                 else:
-                    yield _table(index, fetched[index], body, encoding, folder, bounds)
+                    yield from pieces.add(index, fetched, body)
         yield from pieces.rest()
+
+
+def _whole(index: int, body: BinaryIO, folder: Path, bounds: Bounds) -> Piece | None:
+    """A plain file of lines that needs no more than counting, as the piece that it is; None where it needs more."""
+    if not isinstance(body, io.BufferedReader) or os.fstat(body.fileno()).st_size > WHOLE:
+        return None
+    head = body.read(4)
+    counted = None if compression_of(head) != "none" or head.startswith(BOM) else _counted(body, head)
+    body.seek(0)
+    size = os.fstat(body.fileno()).st_size
+    if counted is None or counted[1] > bounds.max_line_bytes or size > LARGE_LINE * counted[0]:
+        return None
+    path = folder / f"{index}.jsonl"
+    Path(body.name).rename(path)
+    return Piece(path, objects=[index], starts=[1], before=[0], lines=counted[0], longest=counted[1], grows=True)
+
+
+def _counted(body: BinaryIO, head: bytes) -> tuple[int, int] | None:
+    """How many lines the rest of a file has after its first bytes, and a bound of their length.
+
+    None where some do not begin with a brace: they may be blank, and those are not counted.
+    """
+    lines, run, longest, begins = 0, 0, 0, True
+    chunk = head + body.read(_SCANNED)
+    while chunk:
+        at = -1
+        if begins and chunk[0] != _BRACE:
+            return None
+        lines += begins
+        while (at := chunk.find(b"\n", at + 1)) >= 0 and at + 1 < len(chunk):
+            if chunk[at + 1] != _BRACE:
+                return None
+            lines += 1
+        begins = chunk.endswith(b"\n")
+        run = _SCANNED if b"\n" in chunk else run + len(chunk)
+        longest = max(longest, run + _SCANNED)
+        chunk = body.read(_SCANNED)
+    return lines, longest
+
+
+def _brace_lines(block: bytes) -> int:
+    """How many lines a block has; 0 where some do not begin with a brace."""
+    lines, at = 0, -1
+    while block[at + 1 : at + 2] == b"{":
+        lines += 1
+        at = block.find(b"\n", at + 1)
+        if at < 0:
+            return lines
+    return 0
+
+
+def _blank(line: bytes) -> bool:
+    return not line or line.isspace()
 
 
 def encoding_of(key: str, head: bytes) -> str:
@@ -137,46 +200,6 @@ def encoding_of(key: str, head: bytes) -> str:
         return "jsonl"
     name = key.lower().removesuffix(".gz").removesuffix(".zst")
     return "csv" if name.endswith((".csv", ".tsv")) else "jsonl"
-
-
-def _bodies(store: ObjectStore, fetched: Sequence[Fetched], folder: Path) -> Iterator[tuple[int, BinaryIO]]:
-    """The objects' bytes, the small ones first; those that have vanished are marked and left out."""
-    small = [i for i, f in enumerate(fetched) if f.placed.ref.size <= SMALL]
-    with ThreadPoolExecutor(THREADS) as pool:
-        for window in _windows(small, fetched):
-            bodies = pool.map(lambda i: _fetch(store, fetched[i]), window)
-            yield from ((i, io.BytesIO(b)) for i, b in zip(window, bodies, strict=True) if b is not None)
-    for i in sorted(set(range(len(fetched))) - set(small)):
-        path = folder / f"{i}.raw"
-        try:
-            store.download(fetched[i].placed.ref, path)
-            yield i, path.open("rb")
-        except ObjectGoneError:
-            fetched[i].state = "vanished"
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _fetch(store: ObjectStore, fetched: Fetched) -> bytes | None:
-    try:
-        return store.fetch(fetched.placed.ref)
-    except ObjectGoneError:
-        fetched.state = "vanished"
-        return None
-
-
-def _windows(indexes: Sequence[int], fetched: Sequence[Fetched]) -> Iterator[list[int]]:
-    """The objects in groups of a bounded number of bytes: so many are in memory at once."""
-    window: list[int] = []
-    size = 0
-    for i in indexes:
-        window.append(i)
-        size += fetched[i].placed.ref.size + 4096
-        if size >= FETCHED:
-            yield window
-            window, size = [], 0
-    if window:
-        yield window
 
 
 def _table(index: int, fetched: Fetched, body: BinaryIO, encoding: str, folder: Path, bounds: Bounds) -> TableFile:
@@ -213,12 +236,16 @@ def overlong(length: int) -> str:
 
 
 class _OpenLine:
-    """The line that has no end yet: held up to the limit, only hashed beyond it."""
+    """The line, or the document, that has no end yet: held up to the limit, only hashed beyond it.
+
+    Attributes:
+        broken: Why it has none, where the stream that it stood in is damaged.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._parts: list[bytes] = []
-        self.length = 0
+        self.length, self.broken = 0, ""
         self._hashing = hashlib.sha256()
 
     @property
@@ -241,6 +268,31 @@ class _OpenLine:
 
     def sha256(self) -> str:
         return self._hashing.hexdigest() if self.overlong else hashlib.sha256(self.bytes()).hexdigest()
+
+
+_BRACE_ALONE = re.compile(rb"\s*\{[ \t\r]*\n")
+
+
+def _documents(body: BinaryIO, documents: Documents, bounds: Bounds, fetched: Fetched) -> Iterator["_OpenLine"]:
+    """The documents of an object; what a damaged stream leaves unfinished is one that says so.
+
+    No document fills a line with a brace alone: one that begins so goes on over all lines of its object.
+    """
+    damage = Damage()
+    text = _OpenLine(bounds.max_line_bytes)
+    one: bool | None = True if documents.whole else None
+    for chunk in plain_chunks(body, damage, bounds.max_inflate_ratio):
+        if one is None and not chunk.isspace():
+            one = _BRACE_ALONE.match(chunk) is not None
+        *whole, rest = [chunk] if one else chunk.split(b"\n")
+        for part in whole:
+            text.add(part)
+            yield text
+            text = _OpenLine(bounds.max_line_bytes)
+        text.add(rest)
+    if damage.reason:
+        fetched.state, text.broken = "damaged", damage.reason
+    yield text
 
 
 class _Pieces:
@@ -269,7 +321,7 @@ class _Pieces:
                 number += self._block(block, fetched, number)
             line = _OpenLine(self._bounds.max_line_bytes)
             line.add(rest)
-            if self._size >= PIECE:
+            if self._full():
                 yield self._finish()
                 self._begin(index, number)
         if damage.reason:
@@ -278,6 +330,28 @@ class _Pieces:
             self._hole(fetched, number + 1, line, damage.reason)
         else:
             self._line(line, fetched, number)
+
+    def add_documents(self, index: int, fetched: Fetched, body: BinaryIO, documents: Documents) -> Iterator[Piece]:
+        """Copy the records of an object's documents, a line each; yields the pieces that they fill."""
+        number = 0  # records of the object so far
+        self._begin(index, number)
+        for text in _documents(body, documents, self._bounds, fetched):
+            if not text.broken and not text.bytes().strip():
+                continue
+            fetched.count_document()
+            reason = text.broken or (overlong(text.length) if text.overlong else "")
+            try:
+                for record in documents.records(text.bytes()) if not reason else ():
+                    line = _OpenLine(self._bounds.max_line_bytes)
+                    line.add(record.replace(b"\n", b" "))  # between tokens: inside a text none may stand
+                    number += self._line(line, fetched, number)
+                    if self._full():
+                        yield self._finish()
+                        self._begin(index, number)
+            except (ValueError, RecursionError):
+                reason = reason_of(text.bytes())
+            if reason:
+                number += self._hole(fetched, number + 1, text, reason)
 
     def rest(self) -> Iterator[Piece]:
         """The last piece, if it holds anything."""
@@ -297,6 +371,10 @@ class _Pieces:
         self._piece.starts.append(self._piece.lines + 1)
         self._piece.before.append(number)
 
+    def _full(self) -> bool:
+        large_lines = self._size > LARGE_LINE * self._piece.lines
+        return self._size >= (LARGE_LINES_PIECE if large_lines else PIECE)
+
     def _finish(self) -> Piece:
         self.close()
         return self._piece
@@ -305,34 +383,34 @@ class _Pieces:
         """Copy one line; how many it counts for."""
         if line.overlong:
             return self._hole(fetched, number + 1, line, overlong(line.length))
-        return self._copy(line.bytes() + b"\n", [line.bytes()])
+        return self._copy(line.bytes())
 
     def _block(self, block: bytes, fetched: Fetched, number: int) -> int:
         """Copy many whole lines; how many of them are not blank."""
-        lines = block.split(b"\n")
-        if max(map(len, lines)) <= self._bounds.max_line_bytes:
-            return self._copy(block + b"\n", lines)
         counted = 0
-        for text in lines:
+        if len(block) <= self._bounds.max_line_bytes and (counted := _brace_lines(block)):
+            self._write(block + b"\n", counted, len(block))
+            return counted
+        for text in block.split(b"\n"):
             line = _OpenLine(self._bounds.max_line_bytes)
             line.add(text)
             counted += self._line(line, fetched, number + counted)
         return counted
 
-    def _copy(self, block: bytes, lines: Sequence[bytes]) -> int:
-        counted = sum(1 for line in lines if line and not line.isspace())
-        if counted:
-            self._write(block, counted)
-            self._piece.longest = max(self._piece.longest, *map(len, lines), 0)
-        return counted
-
-    def _hole(self, fetched: Fetched, number: int, line: _OpenLine, reason: str) -> int:
-        fetched.holes[number] = (line.length, line.sha256(), reason)
-        self._write(HOLE, 1)
+    def _copy(self, line: bytes) -> int:
+        if _blank(line):
+            return 0
+        self._write(line + b"\n", 1, len(line))
         return 1
 
-    def _write(self, block: bytes, lines: int) -> None:
+    def _hole(self, fetched: Fetched, number: int, line: _OpenLine, reason: str) -> int:
+        fetched.add_hole(number, (line.length, line.sha256(), reason))
+        self._write(HOLE, 1, len(HOLE))
+        return 1
+
+    def _write(self, block: bytes, lines: int, longest: int) -> None:
         assert self._file is not None
         self._file.write(block)
         self._piece.lines += lines
+        self._piece.longest = max(self._piece.longest, longest)
         self._size += len(block)

@@ -13,7 +13,7 @@ import polars as pl
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.lake import Lake, Stamp
-from finops_pipeline.mediation.buckets import taken
+from finops_pipeline.mediation.shards import taken
 from finops_pipeline.schemas import STRAYS, USAGE
 
 STRAY_KEYS = "strays/from-"
@@ -27,22 +27,19 @@ def stray_key(part: str) -> str:
 
 def stray_files(lake: Lake, source: str, day: dt.date) -> dict[str, str]:
     """Files of strays that wait for a day: name → digest of their rows."""
-    found = {}
-    for file in lake.files(STRAYS, source=source, date=day):
-        stamp = lake.stamp_of(file)
-        if stamp is not None:
-            found[file.stem] = stamp.input_digest
-    return found
+    return {part.name: stamp.input_digest for part, stamp in lake.stamps(STRAYS, source=source, date=day)}
 
 
 def days_with_fresh_strays(config: Config, lake: Lake) -> list[tuple[str, dt.date]]:
     """Source and day of every stray file that the day's ``usage`` does not know yet, or knows otherwise."""
     fresh = []
     for source in config.sources:
-        for keys in lake.partitions(STRAYS, source=source.name):
-            day = dt.date.fromisoformat(keys["date"])
-            stamp = lake.stamp(USAGE, source=source.name, date=day)
-            if stamp is None or stamp.notes.get("strays", {}) != stray_files(lake, source.name, day):
+        waiting: dict[dt.date, dict[str, str]] = {}
+        for part, stamp in lake.stamps(STRAYS, source=source.name):
+            waiting.setdefault(part.date, {})[part.name] = stamp.input_digest
+        usage = {part.date: stamp for part, stamp in lake.stamps(USAGE, source=source.name, date=waiting)}
+        for day, files in waiting.items():
+            if day not in usage or usage[day].notes.get("strays", {}) != files:
                 fresh.append((source.name, day))
     return fresh
 
@@ -56,7 +53,7 @@ class Handed:
         folder.mkdir()
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Append ``usage`` rows."""
+        """Append rows of the table ``strays``."""
         for (day,), part in rows.group_by(pl.col("event_time").dt.date(), maintain_order=True):
             assert isinstance(day, dt.date)
             part.write_ipc(self._folder / f"{day}-{self._shards}.arrow", compression="lz4")
@@ -65,7 +62,7 @@ class Handed:
 
     def rows(self, day: dt.date) -> pl.DataFrame:
         """The strays of one day; each can be asked for once."""
-        return taken(sorted(self._folder.glob(f"{day}-*.arrow"))) if day in self.days else USAGE.empty()
+        return taken(sorted(self._folder.glob(f"{day}-*.arrow"))) if day in self.days else STRAYS.empty()
 
 
 def hand_over(
@@ -87,22 +84,18 @@ def hand_over(
     Returns:
         The days whose strays are others than after the last run: they need a run of their own.
     """
-    part = f"from-{found_on}"
-    before = {
-        dt.date.fromisoformat(file.parent.name.removeprefix("date=")): file
-        for file in lake.files(STRAYS, source=source)
-        if file.stem == part
-    }
+    name = f"from-{found_on}"
+    before = {part.date: stamp for part, stamp in lake.stamps(STRAYS, source=source) if part.name == name}
     changed = []
     for day in sorted({*handed.days, *before}):
         rows = handed.rows(day)
         if day in before and expired:
-            known = pl.read_parquet(before[day], glob=False, hive_partitioning=False)
-            rows = pl.concat([rows, known.filter(pl.col("raw_object").is_in(expired)).select(USAGE.names)])
+            file = lake.local_file(STRAYS, part=name, source=source, date=day)
+            known = pl.read_parquet(file, glob=False, hive_partitioning=False)
+            rows = pl.concat([rows, known.filter(pl.col("raw_object").is_in(expired)).select(STRAYS.names)])
         digest = _digest(rows)
-        stamp = lake.stamp_of(before[day]) if day in before else None
-        if stamp is None or stamp.input_digest != digest:
-            lake.write(STRAYS, rows, Stamp(STRAYS.version, digest, run), part=part, source=source, date=day)
+        if day not in before or before[day].input_digest != digest:
+            lake.write(STRAYS, rows, Stamp(STRAYS.version, digest, run), part=name, source=source, date=day)
             changed.append(day)
     return tuple(changed)
 

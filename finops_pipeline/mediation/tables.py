@@ -19,8 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from finops_pipeline.formats.format import Format, Kind
-from finops_pipeline.mediation.reader import FINGERPRINT, IS_RECORD, LINE
+from finops_pipeline.mediation.reader import LINE
 
 BLOCK = 8 << 20
 """Bytes that are parsed at once. A row is read up to this length at least; a row of twice as many never is."""
@@ -43,8 +42,8 @@ Refuse = Callable[[int, str, bytes | None], None]
 """Takes a refused row: its number, why, and its bytes where they are known."""
 
 
-def read_csv(file: Path, fmt: Format, refuse: Refuse) -> Iterator[pl.DataFrame]:
-    """The rows that have as many cells as the header, with the columns of ``reader.read_json_lines`` but ``file``.
+def read_csv(file: Path, refuse: Refuse) -> Iterator[tuple[pl.Series, pl.DataFrame]]:
+    """The rows that have as many cells as the header: their numbers, and their cells as texts, empty ones null.
 
     Rows are numbered from 1; the header and blank rows are not counted. Columns without a name are ignored. Refused
     are rows with more or fewer cells than the header, rows with bytes that are not UTF-8, all rows where two columns
@@ -62,7 +61,7 @@ def read_csv(file: Path, fmt: Format, refuse: Refuse) -> Iterator[pl.DataFrame]:
             if isinstance(header, str):
                 refuse(1, header, None)
             elif header:
-                yield from _rows(text, header, delimiter, fmt, refuse)
+                yield from _rows(text, header, delimiter, refuse)
 
 
 def _header(text: TextIO) -> tuple[list[str] | str, str]:
@@ -97,7 +96,7 @@ def _within(limit: int, lines: Iterator[str]) -> Iterator[str]:
         yield line
 
 
-def _rows(text: TextIO, header: list[str], delimiter: str, fmt: Format, refuse: Refuse) -> Iterator[pl.DataFrame]:
+def _rows(text: TextIO, header: list[str], delimiter: str, refuse: Refuse) -> Iterator[tuple[pl.Series, pl.DataFrame]]:
     body, numbers = _Utf8(text), _Numbers()
 
     def ragged(row: pacsv.InvalidRow) -> str:
@@ -126,7 +125,8 @@ def _rows(text: TextIO, header: list[str], delimiter: str, fmt: Format, refuse: 
                 )
             for number, why in frame.filter(pl.col(_REASON).is_not_null()).select(LINE, _REASON).iter_rows():
                 refuse(number, why, None)
-            yield _columns(frame.filter(pl.col(_REASON).is_null()), header, fmt)
+            good = frame.filter(pl.col(_REASON).is_null())
+            yield good.get_column(LINE), _cells(good, header)
     except pa.ArrowInvalid:  # a row that is longer than a block
         refuse(numbers.next_free, BREAKS_OFF, None)
 
@@ -169,17 +169,10 @@ def _with_last(frames: Iterator[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, b
         yield before, True
 
 
-def _columns(frame: pl.DataFrame, header: list[str], fmt: Format) -> pl.DataFrame:
-    place = {name: str(n) for n, name in enumerate(header) if name}
-    columns = []
-    for name, wanted in fmt.fields.items():
-        column = place.get(wanted.path.removeprefix("$."))
-        if column is None:
-            empty = pl.List(pl.String) if wanted.kind is Kind.TEXTS else pl.String
-            columns.append(pl.lit(None, dtype=empty).alias(name))
-        else:
-            columns.append(pl.when(pl.col(column) != "").then(pl.col(column)).alias(name))
-    return frame.select(*columns, LINE, pl.lit(True).alias(IS_RECORD), pl.lit(None, dtype=pl.String).alias(FINGERPRINT))
+def _cells(frame: pl.DataFrame, header: list[str]) -> pl.DataFrame:
+    """The named columns under their names; of a name that two columns share, the last."""
+    places = {name: str(n) for n, name in enumerate(header) if name}
+    return frame.select(pl.when(pl.col(at) != "").then(pl.col(at)).alias(name) for name, at in places.items())
 
 
 class _Utf8(io.RawIOBase):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from finops_pipeline.config.model import Config
 from finops_pipeline.errors import ConservationError, LakeError, LeaseHeldError, SourceError
 from finops_pipeline.lake import Lake
-from finops_pipeline.mediation import buckets, inflate, spool
+from finops_pipeline.mediation import buckets, fetching, inflate, spool
 from finops_pipeline.mediation import day as day_module
 from finops_pipeline.mediation.day import DayResult, days_with_fresh_strays
 from finops_pipeline.mediation.objects import LocalStore, ObjectGoneError, ObjectRef
@@ -82,7 +82,7 @@ def test_broken_lines_are_quarantined_by_place_length_and_hash(
         "raw": None,
     }
     assert rows[1]["reason"] == "not a JSON object: an array"
-    assert b"secret" not in b"".join(f.read_bytes() for f in lake.root.rglob("*.parquet"))
+    assert b"secret" not in b"".join(f.read_bytes() for f in Path(lake.storage.root).rglob("*.parquet"))
 
 
 def test_keep_raw_keeps_the_line(lake: Lake, config: MakeConfig, put: Put, mediate: Mediate) -> None:
@@ -193,7 +193,7 @@ def test_an_overlong_line_costs_itself_only(
 def test_large_objects_are_read_as_they_are_and_made_readable_where_they_must_be(
     lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "SMALL", 10)
+    monkeypatch.setattr(fetching, "SMALL", 10)
     lines = [record(f"gz{i}", team=hashlib.sha256(str(i).encode()).hexdigest()) for i in range(50)]
     put("date=2026-10-05/a.gz", lines, compress=True)
     packed = gzip.compress(
@@ -211,19 +211,19 @@ def test_large_objects_are_read_as_they_are_and_made_readable_where_they_must_be
 def test_a_corrupted_object_is_damaged_however_large(
     lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "SMALL", 10)
+    monkeypatch.setattr(fetching, "SMALL", 10)
     lines = "\n".join(json.dumps(record(f"r{i}", input_tokens=1000)) for i in range(100)).encode()
     stored = gzip.compress(lines, compresslevel=0)
     put("date=2026-10-05/a.gz", stored.replace(b'"input_tokens": 1000', b'"input_tokens": 9000', 1))
     # Nobody can say which of the bytes is wrong: none of what the checksum covers is taken.
     assert counted(mediate(config())) == {"quarantined": 1}
-    assert reasons(lake) == [(1, "the gzip stream is damaged (incorrect data check)")]
+    assert reasons(lake) == [(1, "the gzip stream is damaged (incorrect checksum found)")]
 
 
 def test_a_bomb_is_refused_however_large(
     lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "SMALL", 10)
+    monkeypatch.setattr(fetching, "SMALL", 10)
     put("date=2026-10-05/a.gz", gzip.compress(json.dumps(record("a")).encode() + b"\n" + b" " * 20_000_000))
     assert counted(mediate(config(extra={"limits": {"max_inflate_ratio": 50}}))) == {"usage": 1, "quarantined": 1}
     assert reasons(lake)[0][1] == "the gzip stream grows more than 50-fold (limits.max_inflate_ratio)"
@@ -325,7 +325,7 @@ def test_undated_objects_are_read_for_each_day_and_counted_once(
     put("all.jsonl", [record("a"), record("b", at="2026-10-06T08:00:00Z")])
     first, second = mediate(config(), DAY), mediate(config(), NEXT)
     assert counted(first) == counted(second) == {"usage": 1, "another_day": 1}
-    assert lake.files(STRAYS) == []
+    assert lake.parts(STRAYS) == []
     assert any("without a date in their keys" in warning for warning in first.warnings)
 
 
@@ -337,7 +337,7 @@ def test_an_unchanged_day_is_left_alone(
 ) -> None:
     file = put("date=2026-10-05/a.jsonl", [record("a")])
     first = mediate(config())
-    written = lake.path(USAGE, source="logs", date=DAY)
+    written = Path(lake.place(USAGE, source="logs", date=DAY))
     before = written.stat().st_ino
     file.touch()
     monkeypatch.setattr(LocalStore, "fetch", None)  # nothing is read
@@ -492,7 +492,7 @@ def test_the_rows_are_the_same_whatever_the_pieces(
     whole = mediate(config())
     rows = lake.scan(USAGE).collect().sort("request_id")
     monkeypatch.setattr(spool, "PIECE", 4096)
-    monkeypatch.setattr(spool, "FETCHED", 8192)
+    monkeypatch.setattr(fetching, "FETCHED", 8192)
     monkeypatch.setattr(buckets, "BUCKET_BYTES", 8192)
     pieces = mediate(config(), force=True)
     assert counted(pieces) == counted(whole)

@@ -1,6 +1,8 @@
 """Listing and fetching: S3 behind boto3, with bodies fetched again and errors that say what to do."""
 
 import datetime as dt
+import hashlib
+import itertools
 import json
 import os
 import socket
@@ -19,6 +21,7 @@ from finops_pipeline.config.model import Config
 from finops_pipeline.errors import SourceError
 from finops_pipeline.lake import Lake
 from finops_pipeline.mediation import objects
+from finops_pipeline.mediation.bucket import S3Store
 from finops_pipeline.mediation.coverage import coverage
 from finops_pipeline.mediation.objects import LocalStore, ObjectGoneError, ObjectRef, open_store
 from finops_pipeline.schemas import USAGE
@@ -37,6 +40,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(s3, "pause", lambda _attempt: None)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,38 @@ def test_listings_are_complete_beyond_one_page(bucket: Any, config: MakeConfig) 
         bucket.put_object(Key=f"{n}.json", Body=b"")
     store = open_store(config(), config(uri=f"s3://{bucket.name}").sources[0])
     assert len({ref.key for ref in store.objects("")}) == 1005
+
+
+ODD_KEYS = [
+    "a b", "a+b", "a%20b", "a//b", "ä/日本", "?x=1&y=2#z", "a=b;c,d:e@f$g", "~(a)!*'", '"quoted"', "&amp;<b>", "a\\b",
+]  # fmt: skip
+
+
+def test_odd_keys_are_fetched_with_the_sdk_and_without(
+    bucket: Any, config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ODD_KEYS:
+        bucket.put_object(Key=f"raw dir/{key}", Body=key.encode())
+    store = open_store(config(), config(uri=f"s3://{bucket.name}/raw dir/").sources[0])
+    refs = list(store.objects(""))
+    assert sorted(ref.key for ref in refs) == sorted(ODD_KEYS)
+    assert store.fetch(refs[0]).decode() == refs[0].key  # by the SDK
+    monkeypatch.setattr(S3Store, "_get", None)
+    assert [store.fetch(ref).decode() for ref in refs] == [ref.key for ref in refs]
+
+
+def test_what_has_come_is_counted(bucket: Any, config: MakeConfig, tmp_path: Path) -> None:
+    for folder in (tmp_path / "raw", tmp_path / "copies"):
+        folder.mkdir()
+    for key, body in (("a", b"1"), ("b", b"22")):
+        bucket.put_object(Key=key, Body=body)
+        (tmp_path / "raw" / key).write_bytes(body)
+    for store in (open_store(config(), config(uri=f"s3://{bucket.name}").sources[0]), LocalStore(tmp_path / "raw")):
+        a, b = store.objects("")
+        store.fetch(a)
+        store.fetch(a)
+        store.download(b, tmp_path / "copies/b")
+        assert (store.transfers.gets, store.transfers.bytes, store.transfers.retries) == (3, 4, 0)
 
 
 def test_a_day_is_mediated_from_s3(
@@ -187,7 +223,7 @@ def test_a_body_that_always_breaks_off_is_one_clear_error(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
     with pytest.raises(SourceError, match="source logs, get key: "):
         open_store(config(), config(uri="s3://bucket").sources[0]).fetch(REF)
-    assert len(short) == 100 - objects.BODY_TRIES
+    assert len(short) == 100 - s3.BODY_TRIES
 
 
 def test_coverage_counts_each_object_once_and_tells_its_days(config: MakeConfig, put: Callable[..., Path]) -> None:
@@ -212,6 +248,35 @@ def test_touching_a_local_file_changes_no_tag(config: MakeConfig, put: Callable[
     assert next(store.objects("")).etag == before
     file.write_bytes(b"other")
     assert next(store.objects("")).etag != before
+
+
+@pytest.mark.parametrize("side_by_side", [1, 100, 10**9])
+def test_local_files_are_tagged_by_their_sha256_in_the_order_of_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side_by_side: int
+) -> None:
+    monkeypatch.setattr(objects, "SIDE_BY_SIDE", side_by_side)
+    monkeypatch.setattr(objects, "TOGETHER", 4)
+    written = {f"{n:03}": b"x" * (n * 37 % 250) for n in range(60)}
+    for key, body in written.items():
+        (tmp_path / key).write_bytes(body)
+    refs = list(LocalStore(tmp_path).files(""))
+    assert [(ref.key, ref.etag) for ref in refs] == [(k, hashlib.sha256(b).hexdigest()) for k, b in written.items()]
+
+
+def test_local_files_are_hashed_only_some_way_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(300):
+        (tmp_path / f"{n:03}").write_bytes(b"x")
+    monkeypatch.setattr(objects, "TOGETHER", 1)
+    opened = itertools.count()
+    opening = Path.open
+
+    def count(self: Path, *of: str) -> Any:
+        next(opened)
+        return opening(self, *of)
+
+    monkeypatch.setattr(Path, "open", count)
+    assert next(LocalStore(tmp_path).objects("")).key == "000"
+    assert next(opened) <= 2 * (os.cpu_count() or 1)
 
 
 def test_files_directly_in_a_folder_are_listed_apart(bucket: Any, config: MakeConfig, tmp_path: Path) -> None:

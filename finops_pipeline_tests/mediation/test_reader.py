@@ -24,6 +24,7 @@ FORMAT = Format(
         "n": count("$.usage.n"),
         "tags": texts("$.tags"),
         "calls": occurrences("$.choices[*].tools[*].id"),
+        "kinds": texts("$.choices[*].tools[*].kind"),
     },
     columns=dict,
     prompt={"system": "$.system", "messages": "$.messages"},
@@ -88,6 +89,18 @@ def test_lists_and_occurrences(tmp_path: Path) -> None:
     ]
     found = rows(tmp_path, "\n".join(map(json.dumps, lines)).encode())
     assert found.select("tags", "calls").rows() == [(["a", "b:c", "1", None], 3), (None, None), (None, None)]
+
+
+def test_texts_of_a_path_with_wildcards(tmp_path: Path) -> None:
+    tools = [{"kind": "a"}, {}, {"kind": 1}, {"kind": None}, {"kind": {"x": "y"}}, 5]
+    lines = [
+        {"choices": [{"tools": tools}, {"tools": [{"kind": "b"}]}, None]},
+        {"choices": {}},
+        {"choices": "none"},
+        {},
+    ]
+    found = rows(tmp_path, "\n".join(map(json.dumps, lines)).encode())
+    assert found.get_column("kinds").to_list() == [["a", "1", None, '{"x":"y"}', "b"], [], None, None]
 
 
 def test_a_long_line_is_read_like_any_other(tmp_path: Path) -> None:

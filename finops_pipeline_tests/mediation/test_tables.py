@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finops_pipeline.formats.record import RECORD
 from finops_pipeline.mediation import tables
 from finops_pipeline.mediation.tables import BREAKS_OFF, NO_HEADER, NOT_UTF8, read_csv
 
@@ -20,8 +19,9 @@ Read = Callable[[bytes], tuple[Given, Refused]]
 def rows_of(file: Path) -> tuple[Given, Refused]:
     """(number, team) of the rows that are given, and those that are refused."""
     refused: Refused = []
-    frames = list(read_csv(file, RECORD, lambda *row: refused.append(row)))
-    return [row for frame in frames for row in frame.select("raw_line", "team").iter_rows()], refused
+    frames = list(read_csv(file, lambda *row: refused.append(row)))
+    given = [row for numbers, cells in frames if len(numbers) for row in zip(numbers, cells["team"], strict=True)]
+    return given, refused
 
 
 @pytest.fixture
