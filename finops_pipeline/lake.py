@@ -11,6 +11,7 @@ reads and writes. Where and how files lie is its business alone.
 
 import contextlib
 import datetime as dt
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os.path import commonprefix
@@ -39,6 +40,7 @@ _SUFFIX = ".parquet"
 _ONLY_PART = "part-0"
 _DTYPES: dict[str, pl.DataType] = {"date": pl.Date(), "revision": pl.Int64()}
 _footers: dict[tuple[str, str, str], Footer] = {}
+_footers_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,10 @@ class Lake:
             return known
         footer = read_footer(self.storage.place(file.name), lambda size: self.storage.tail(file.name, size))
         if footer is not None and footer.version:
-            while len(_footers) >= KNOWN_FOOTERS:
-                _footers.pop(next(iter(_footers)), None)
-            _footers[self.storage.root, file.name, footer.version] = footer
+            with _footers_lock:
+                while len(_footers) >= KNOWN_FOOTERS:
+                    del _footers[next(iter(_footers))]
+                _footers[self.storage.root, file.name, footer.version] = footer
         return footer
 
     # -- writing -------------------------------------------------------------------------------------------------

@@ -117,6 +117,8 @@ def explained(error: Exception, bucket: str, setting: str, rights: str) -> str:
             return f"access to bucket {bucket} is denied. The credentials need {rights} on it."
         case _, ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken"):
             return f"the AWS credentials are not valid ({error_code(error)}). Renew them, or check AWS_PROFILE."
+        case _, "RequestTimeTooSkewed":
+            return "the clock of this machine is off, and S3 refuses its requests. Set it, by NTP for example."
         case _, ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "301"):
             return f"bucket {bucket} lies in another region. Set AWS_REGION to its region."
         case _, ("SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout"):

@@ -19,6 +19,14 @@ DAY = dt.date(2026, 10, 5)
 NOW = dt.datetime(2026, 11, 2, 2, 0, tzinfo=dt.UTC)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fingerprint_key() -> Iterator[None]:
+    """A key of the tests' own: without one each run warns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FINOPS_FINGERPRINT_KEY", "a key of the tests")
+        yield
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")

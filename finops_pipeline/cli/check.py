@@ -31,10 +31,13 @@ def check(ctx: click.Context) -> None:
     """
     from finops_pipeline.cli.terminal import note
     from finops_pipeline.lake import root_of
+    from finops_pipeline.mediation.fingerprints import KNOWN_KEY, FingerprintKey
 
     config = config_of(ctx)
     problems = [str(e) for e in (_lake_error(config), _price_error(config), _mail_error(config)) if e is not None]
     notes = _unreached(config)
+    if FingerprintKey.from_environment().is_default:
+        notes.append(KNOWN_KEY)
     click.echo(f"Lake: {root_of(config)}\n")
     found = {}
     for source in config.sources:

@@ -44,13 +44,13 @@ sources:
   #  uri: s3://my-logs/kong
   #  fields:                           # column: path, or path with unit, format, values; or one value for all records
   #    event_time: {path: $.started_at, format: epoch_ms}     # iso, epoch_s, epoch_ms, epoch_us, epoch_ns
-  #    request_id: $.request.id
+  #    request_id: $.request.id        # keys with dots are quoted: $."request.id"
   #    provider: $.ai.proxy.meta.provider_name
   #    raw_model: $.ai.proxy.meta.response_model
   #    environment: {value: prod}
   #    tags: $.service.tags            # an object, or a list of key:value
   #    stream: {path: $.ai.proxy.meta.request_mode, values: {stream: true, oneshot: false}}
-  #    status: $.response.status       # a status code, or a word; values: {'1': ok, '0': error} for others
+  #    status: $.response.status       # a status code, or a word; values: {'true': ok, 'false': error} for others
   #    input_tokens: $.ai.proxy.usage.prompt_tokens           # unit: tokens, k
   #    cache_read_tokens: $.ai.proxy.usage.prompt_tokens_details.cached_tokens
   #    output_tokens: $.ai.proxy.usage.completion_tokens

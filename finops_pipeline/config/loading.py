@@ -112,7 +112,9 @@ def _said(error: ErrorDetails, location: Location, *, about_key: bool) -> str:
         expected = f"expected one of {', '.join(_literals(ctx))}"
     value = error["input"]
     quotes = " (put it in quotes)" if kind == "string_type" and isinstance(value, int) else ""
-    return f"{expected}{_got(value, location)}{quotes}"
+    # What is wrong within keys and values, or a list, is said already.
+    got = "" if kind == "value_error" and isinstance(value, dict | list) else _got(value, location)
+    return f"{expected}{got}{quotes}"
 
 
 _FROM_THE_ENVIRONMENT: Mapping[int | str, str] = {"password": "FINOPS_SMTP_PASSWORD", "passwd": "FINOPS_SMTP_PASSWORD"}

@@ -6,7 +6,7 @@ Only what the config may say, and what is wrong with it; how values are read sta
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from finops_pipeline.config.section import Section, Text
 
@@ -202,6 +202,13 @@ class Fields(Conventions):
     reported_cost: CostColumn | None = None
     saved_cache_cost: CostColumn | None = None
     usage_quality: TextColumn | None = None
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _prompt_has_members(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError("expected members of the prompt with their paths, such as {messages: $.request.messages}")
+        return value
 
     @model_validator(mode="after")
     def _conventions_are_told(self) -> Self:

@@ -85,8 +85,8 @@ class Ledger:
         Raises:
             LakeError: the ledger cannot be read.
         """
-        found = (self.find(key) for key in self._files.names())
-        return [record for record in found if record is not None]
+        now = self._now()
+        return [records.read_record(key, file.content, now) for key, file in self._files.all().items()]
 
     # -- claim, send, confirm ------------------------------------------------------------------------------------
 

@@ -22,6 +22,12 @@ class VersionedFiles:
         names = (file.name.removeprefix(f"{self._folder}/") for file in self._storage.files(f"{self._folder}/"))
         return sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX) and "/" not in name)
 
+    def all(self) -> dict[str, Versioned]:
+        """Every file as it is now, by name, sorted; side by side where that is faster than one by one."""
+        names = self.names()
+        found = zip(names, self._storage.each(self.read, names), strict=True)
+        return {name: file for name, file in found if file is not None}
+
     def read(self, name: str) -> Versioned | None:
         """The file as it is now; None where there is none."""
         return self._storage.read(self._file(name))

@@ -17,6 +17,7 @@ import polars as pl
 
 from finops_pipeline.formats.anthropic_message import message_columns, message_fields, usage_fields
 from finops_pipeline.formats.format import Field, Format, flag, instant, number, occurrences, text
+from finops_pipeline.formats.statuses import status_of
 from finops_pipeline.mediation.open_layout import OpenLayout
 
 _START = "$.response[0].message"
@@ -54,7 +55,7 @@ def _columns() -> Mapping[str, pl.Expr]:
         "end_user": pl.col("end_user"),
         "stream": pl.coalesce("stream", pl.when(pl.col("first_event") == "message_start").then(pl.lit(True))),
         "batch": message["service_tier"] == "batch",
-        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of(failed),
         "error_code": error,
         "latency_ms": pl.col("latency"),
     }

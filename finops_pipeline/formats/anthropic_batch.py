@@ -13,6 +13,7 @@ import polars as pl
 
 from finops_pipeline.formats.anthropic_message import message_columns, message_fields
 from finops_pipeline.formats.format import JOB_MODEL, JOB_TIME, Format, Job, text
+from finops_pipeline.formats.statuses import status_of
 from finops_pipeline.mediation.open_layout import OpenLayout
 
 
@@ -25,9 +26,8 @@ def _columns() -> Mapping[str, pl.Expr]:
         "event_time": pl.col(JOB_TIME),
         "raw_model": pl.coalesce("model", JOB_MODEL),
         "service_tier": pl.lit("batch"),
-        "stream": pl.lit(False),
         "batch": pl.lit(True),
-        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of(failed),
         "error_code": pl.when(failed).then(pl.coalesce("error", "result")),
     }
 

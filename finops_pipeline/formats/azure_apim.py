@@ -84,7 +84,7 @@ def calls(rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows with ``resolved``: the earliest row of a correlation id is the call, with the tokens of all its rows.
 
     What another row says of model, stream and account counts where the earliest says nothing. A prompt that is split
-    over rows has no fingerprint: none of its parts is the whole.
+    over rows has no hashes: none of its parts is the whole.
     """
     usable, same = ~pl.col(NOT_USAGE), pl.struct(_SAME)
     ordered = rows.sort(NOT_USAGE, "event_time", "raw_object", "raw_line").with_columns(
@@ -98,11 +98,13 @@ def calls(rows: pl.LazyFrame) -> pl.LazyFrame:
 
     known = said("input_tokens").len() + said("output_tokens").len() > 0
     prompts = said("prompt_fingerprint")
+    is_whole = prompts.n_unique() == 1
     of_call = {
         **{name: said(name).first() for name in ("raw_model", "stream", "account")},
         **{name: pl.when(known).then(said(name).sum()) for name in _SUMMED},
         "usage_quality": pl.when(known).then(pl.lit("reported")).otherwise(pl.lit("missing")),
-        "prompt_fingerprint": pl.when(prompts.n_unique() == 1).then(prompts.first()),
+        "prompt_fingerprint": pl.when(is_whole).then(prompts.first()),
+        "prefix_block_hashes": pl.when(is_whole).then(said("prefix_block_hashes").first()),
     }
     return ordered.with_columns(
         *(pl.when("_call").then(value.over(GROUP)).otherwise(name).alias(name) for name, value in of_call.items()),

@@ -10,15 +10,16 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from finops_pipeline.formats.format import HAS_USAGE, Format, count, instant, number, occurrences, text
+from finops_pipeline.formats.converse import cache_detail_fields, written_for
+from finops_pipeline.formats.format import HAS_USAGE, Format, count, instant, json, number, occurrences, text
+from finops_pipeline.formats.statuses import status_of
+from finops_pipeline.formats.tags import tags_of_json
+from finops_pipeline.formats.tokens import sum_of_known
 from finops_pipeline.mediation.layout import DatedKeys
 from finops_pipeline.pricing.model_ids import region_scope
 
 _BODY = "$.output.outputBodyJson"
 _STREAM_METRICS = f'{_BODY}[#-1]."amazon-bedrock-invocationMetrics"'
-_DETAILS = 4
-"""Entries of ``cacheDetails``: one a time to live by the API's reference; never more than a request's checkpoints."""
-
 _SSO_ROLE = r"^AWSReservedSSO_"
 
 
@@ -34,13 +35,9 @@ def _columns() -> Mapping[str, pl.Expr]:
     session = arn.str.extract(r":assumed-role/[^/]+/(.+)$")
     user = arn.str.extract(r":user/(?:.*/)?([^/]+)$")
 
-    def detail(ttl: str) -> pl.Expr:
-        tokens = [pl.when(pl.col(f"detail_{n}_ttl") == ttl).then(f"detail_{n}_tokens") for n in range(_DETAILS)]
-        return pl.when(pl.any_horizontal(t.is_not_null() for t in tokens)).then(pl.sum_horizontal(tokens))
-
-    written_1h = pl.coalesce("invoke_1h", "stream_1h", detail("1h")).fill_null(0)
+    written_1h = pl.coalesce("invoke_1h", "stream_1h", written_for("1h")).fill_null(0)
     written = pl.col("cache_write").fill_null(
-        pl.coalesce("invoke_5m", "stream_5m", detail("5m")).fill_null(0) + written_1h
+        pl.coalesce("invoke_5m", "stream_5m", written_for("5m")).fill_null(0) + written_1h
     )
     return {
         "request_id": pl.col("request_id"),
@@ -58,18 +55,20 @@ def _columns() -> Mapping[str, pl.Expr]:
         "user_id": pl.when(role.str.contains(_SSO_ROLE))
         .then(session)
         .otherwise(pl.coalesce(pl.concat_str(role, pl.lit("/"), session), user)),
+        "end_user": pl.col("end_user"),
+        "tags": tags_of_json(pl.coalesce("metadata", "body_metadata")),
         "service_tier": pl.coalesce("converse_tier", "invoke_tier", "stream_tier"),
         "stream": pl.col("operation").str.contains("Stream"),
-        "status": pl.when(pl.col("error_code").is_null()).then(pl.lit("ok")).otherwise(pl.lit("error")),
+        "status": status_of(pl.col("error_code").is_not_null()),
         "error_code": pl.col("error_code"),
         HAS_USAGE: pl.any_horizontal(pl.col("input", "cache_read", "cache_write", "output", "titan").is_not_null()),
         "input_tokens": pl.coalesce("input", "titan"),
         "cache_read_tokens": pl.col("cache_read"),
         # What the log gives in all counts; the body says how much of it lives for an hour. No split is 5 minutes.
-        "cache_write_5m_tokens": pl.max_horizontal(written - written_1h, pl.lit(0)),
+        "cache_write_5m_tokens": (written - written_1h).clip(0),
         "cache_write_1h_tokens": written_1h,
         "output_tokens": pl.col("output"),
-        "tool_calls": pl.sum_horizontal("converse_tools", "invoke_tools", "stream_tools"),
+        "tool_calls": sum_of_known("converse_tools", "invoke_tools", "stream_tools"),
         "latency_ms": pl.coalesce("latency", "stream_latency"),
         "first_token_ms": pl.col("first_byte"),
         "finish_reason": pl.coalesce("converse_stop", "invoke_stop", "stream_stop"),
@@ -78,7 +77,7 @@ def _columns() -> Mapping[str, pl.Expr]:
 
 BEDROCK = Format(
     name="bedrock",
-    version=2,
+    version=3,
     layout=DatedKeys(
         date_folder=re.compile(r"\d{4}"),
         key_time=re.compile(r"(?:^|/)(?P<y>\d{4})/(?P<m>\d\d)/(?P<d>\d\d)/(?P<h>\d\d)/[^/]+$"),
@@ -101,6 +100,9 @@ BEDROCK = Format(
         "body_team": text("$.input.inputBodyJson.requestMetadata.team"),
         "body_project": text("$.input.inputBodyJson.requestMetadata.project"),
         "body_environment": text("$.input.inputBodyJson.requestMetadata.environment"),
+        "metadata": json("$.requestMetadata"),
+        "body_metadata": json("$.input.inputBodyJson.requestMetadata"),
+        "end_user": text("$.input.inputBodyJson.metadata.user_id"),
         "input": count("$.input.inputTokenCount"),
         "titan": count(f"{_BODY}.inputTextTokenCount"),
         "cache_read": count("$.input.cacheReadInputTokenCount"),
@@ -110,8 +112,7 @@ BEDROCK = Format(
         "invoke_1h": count(f"{_BODY}.usage.cache_creation.ephemeral_1h_input_tokens"),
         "stream_5m": count(f"{_BODY}[0].message.usage.cache_creation.ephemeral_5m_input_tokens"),
         "stream_1h": count(f"{_BODY}[0].message.usage.cache_creation.ephemeral_1h_input_tokens"),
-        **{f"detail_{n}_ttl": text(f"{_BODY}.usage.cacheDetails[{n}].ttl") for n in range(_DETAILS)},
-        **{f"detail_{n}_tokens": count(f"{_BODY}.usage.cacheDetails[{n}].inputTokens") for n in range(_DETAILS)},
+        **cache_detail_fields(f"{_BODY}.usage"),
         "converse_tier": text(f"{_BODY}.serviceTier.type"),
         "invoke_tier": text(f"{_BODY}.usage.service_tier"),
         "stream_tier": text(f"{_BODY}[0].message.usage.service_tier"),

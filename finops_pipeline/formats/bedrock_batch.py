@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from finops_pipeline.formats.converse import cache_detail_fields, written_for
 from finops_pipeline.formats.format import (
     HAS_USAGE,
     JOB_MODEL,
@@ -22,18 +23,20 @@ from finops_pipeline.formats.format import (
     Format,
     Job,
     count,
+    given,
+    json,
     number,
     occurrences,
     text,
 )
+from finops_pipeline.formats.statuses import status_of
+from finops_pipeline.formats.tags import tags_of_json
+from finops_pipeline.formats.tokens import sum_of_known, uncached
 from finops_pipeline.mediation.open_layout import OpenLayout
 from finops_pipeline.pricing.model_ids import region_scope
 
 _INPUT, _OUTPUT = "$.modelInput", "$.modelOutput"
 _USAGE = f"{_OUTPUT}.usage"
-
-_DETAILS = 4
-"""Entries of Converse's ``cacheDetails``: one a time to live; never more than a request's checkpoints."""
 
 _RESULTS = 8
 """Entries of Titan's ``results`` that are summed: it gives one a prompt."""
@@ -48,20 +51,12 @@ _CLASSES = (
 def _columns() -> Mapping[str, pl.Expr]:
     model, job = pl.col(JOB_MODEL), pl.col("raw_object").str.extract(r"([^/]+)/[^/]+$")
 
-    def written_for(ttl: str) -> pl.Expr:
-        details = (pl.when(pl.col(f"detail_{n}_ttl") == ttl).then(f"detail_{n}_tokens") for n in range(_DETAILS))
-        return pl.sum_horizontal(details)
-
     read = pl.coalesce("read", "read_count", "read_snake", pl.lit(0))
-    written_1h = pl.coalesce("anthropic_1h", written_for("1h"))
-    written_5m = pl.coalesce("anthropic_5m", written_for("5m"))
+    written_1h = pl.coalesce("anthropic_1h", written_for("1h"), pl.lit(0))
+    written_5m = pl.coalesce("anthropic_5m", written_for("5m"), pl.lit(0))
     written = pl.coalesce("written", "written_count", "written_snake", written_5m + written_1h)
-    # Only OpenAI's shape counts what was read from the cache as prompt, and some writers of it do not.
-    cached = pl.col("cached").fill_null(0)
-    prompt = pl.when(pl.col("prompt") >= cached).then(pl.col("prompt") - cached).otherwise("prompt")
+    cached = pl.col("cached").fill_null(0)  # only OpenAI's shape counts it as prompt
     results = [f"result_{n}" for n in range(_RESULTS)]
-    titan = pl.when(pl.any_horizontal(pl.col(results).is_not_null())).then(pl.sum_horizontal(results))
-    failed = pl.col("error").is_not_null()
     return {
         "request_id": pl.when(pl.col("record_id").is_not_null()).then(
             pl.concat_str([job, "record_id"], separator="/", ignore_nulls=True)
@@ -77,21 +72,21 @@ def _columns() -> Mapping[str, pl.Expr]:
         "project": pl.col("project"),
         "environment": pl.col("environment"),
         "end_user": pl.col("end_user"),
+        "tags": tags_of_json(pl.col("metadata")),
         "service_tier": pl.lit("batch"),
-        "stream": pl.lit(False),
         "batch": pl.lit(True),
-        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of("error"),
         "error_code": pl.col("error_code"),
         HAS_USAGE: pl.any_horizontal(pl.col(*_CLASSES, *results).is_not_null()),
         NOT_USAGE: ~pl.col("raw_object").str.contains(_RESULT_FILE),
-        "input_tokens": pl.coalesce("input", "input_snake", "titan", "llama", prompt),
+        "input_tokens": pl.coalesce("input", "input_snake", "titan", "llama", uncached(pl.col("prompt"), cached)),
         "cache_read_tokens": pl.when(pl.col("prompt").is_null()).then(read).otherwise(cached),
         # No split is 5 minutes.
-        "cache_write_5m_tokens": pl.max_horizontal(written - written_1h, pl.lit(0)),
+        "cache_write_5m_tokens": (written - written_1h).clip(0),
         "cache_write_1h_tokens": written_1h,
-        "output_tokens": pl.coalesce("output", "output_snake", "generated", "completion", titan),
+        "output_tokens": pl.coalesce("output", "output_snake", "generated", "completion", sum_of_known(*results)),
         "reasoning_tokens": pl.col("reasoning"),
-        "tool_calls": pl.sum_horizontal("converse_tools", "anthropic_tools", "openai_tools"),
+        "tool_calls": sum_of_known("converse_tools", "anthropic_tools", "openai_tools"),
         "latency_ms": pl.col("latency"),
         "finish_reason": pl.coalesce("converse_stop", "stop", "titan_stop", "openai_stop"),
     }
@@ -103,8 +98,9 @@ BEDROCK_BATCH = Format(
     layout=OpenLayout(),
     fields={
         "record_id": text("$.recordId"),
-        "error": text("$.error"),
+        "error": given("$.error"),
         "error_code": text("$.error.errorCode"),
+        "metadata": json(f"{_INPUT}.requestMetadata"),
         "team": text(f"{_INPUT}.requestMetadata.team"),
         "project": text(f"{_INPUT}.requestMetadata.project"),
         "environment": text(f"{_INPUT}.requestMetadata.environment"),
@@ -124,8 +120,7 @@ BEDROCK_BATCH = Format(
         "written_snake": count(f"{_USAGE}.cache_creation_input_tokens"),
         "anthropic_5m": count(f"{_USAGE}.cache_creation.ephemeral_5m_input_tokens"),
         "anthropic_1h": count(f"{_USAGE}.cache_creation.ephemeral_1h_input_tokens"),
-        **{f"detail_{n}_ttl": text(f"{_USAGE}.cacheDetails[{n}].ttl") for n in range(_DETAILS)},
-        **{f"detail_{n}_tokens": count(f"{_USAGE}.cacheDetails[{n}].inputTokens") for n in range(_DETAILS)},
+        **cache_detail_fields(_USAGE),
         "output": count(f"{_USAGE}.outputTokens"),
         "output_snake": count(f"{_USAGE}.output_tokens"),
         "generated": count(f"{_OUTPUT}.generation_token_count"),

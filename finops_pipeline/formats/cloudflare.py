@@ -24,14 +24,15 @@ from finops_pipeline.formats.format import (
     count,
     flag,
     instant,
+    json,
     money,
     number,
     text,
 )
-from finops_pipeline.formats.providers import provider_id, service_of
+from finops_pipeline.formats.providers import seller_columns
+from finops_pipeline.formats.statuses import status_of
 from finops_pipeline.formats.tags import tags_of_json
 from finops_pipeline.mediation.open_layout import OpenLayout
-from finops_pipeline.pricing.model_ids import region_scope
 
 _LOGPUSH_NAME = re.compile(r"\.log(\.gz|\.zst)?$", re.IGNORECASE)
 _LOGPUSH = (
@@ -91,9 +92,7 @@ def _columns() -> Mapping[str, pl.Expr]:
     return {
         "request_id": pl.col("request_id"),
         "event_time": pl.col("event_time"),
-        "provider": provider_id(provider),
-        "service": service_of(provider),
-        "region_scope": pl.when(provider_id(provider) == "aws").then(region_scope(pl.col("model"))),
+        **seller_columns(provider, pl.col("model")),
         "raw_model": pl.col("model"),
         "operation": pl.col("path"),
         "team": pl.col("team"),
@@ -103,7 +102,7 @@ def _columns() -> Mapping[str, pl.Expr]:
         "session_id": pl.col("session"),
         "tags": tags_of_json(pl.col("metadata")),
         "gateway_cache_hit": pl.col("cached"),
-        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of(failed),
         "error_code": pl.when(failed).then(pl.col("status_code")),
         REFUSED: pl.when(
             pl.col("event_time").is_null()
@@ -135,7 +134,7 @@ CLOUDFLARE = Format(
         "tokens_out": count("$.tokens_out"),
         "cost": money("$.cost"),
         "duration": number("$.duration"),
-        "metadata": text("$.metadata"),
+        "metadata": json("$.metadata"),
         "team": text("$.metadata.team"),
         "project": text("$.metadata.project"),
         "environment": text("$.metadata.environment"),

@@ -20,7 +20,14 @@ class Kind(StrEnum):
     """What a field's text must be. A count, an amount or a time that is something else quarantines its record."""
 
     TEXT = "text"
-    """Any text; empty is null. Becomes String."""
+    """A text, or a number or a flag as text; null where it is empty, an object or an array. Becomes String."""
+    JSON = "json"
+    """Anything as JSON, of a text the text itself; null where that is empty. Becomes String.
+
+    Objects may hold a prompt: what is made of them must not store them as they are.
+    """
+    GIVEN = "given"
+    """Whether there is anything but null and the empty text. Becomes Boolean, never null."""
     COUNT = "count"
     """A whole number from 0 on, perhaps written as a string. Becomes Int64."""
     MONEY = "money"
@@ -32,7 +39,10 @@ class Kind(StrEnum):
     FLAG = "flag"
     """true or false; null where it is neither. Becomes Boolean."""
     TEXTS = "texts"
-    """An array of texts, or what a path with wildcards leads to; null where it is no array. Becomes List(String)."""
+    """An array of texts, or what a path with wildcards leads to; null where it is no array. Becomes List(String).
+
+    Objects and arrays in it are null.
+    """
     OCCURRENCES = "occurrences"
     """How often a path with wildcards matches. Becomes Int64."""
 
@@ -57,6 +67,14 @@ class Field:
 
 def text(path: str) -> Field:
     return Field(path)
+
+
+def json(path: str) -> Field:
+    return Field(path, Kind.JSON)
+
+
+def given(path: str) -> Field:
+    return Field(path, Kind.GIVEN)
 
 
 def count(path: str) -> Field:
@@ -111,6 +129,9 @@ Records that share a request id must share their group; without this column the 
 RESOLVED = "resolved"
 """Column that ``resolve`` gives: ``duplicate``, ``merged`` or ``not_usage``; null for rows that go on as usage."""
 
+REDACTED_BY_LITELLM = ("redacted-by-litellm", "default-message-value")
+"""What LiteLLM writes in place of prompts that are not to be logged: to its own logs, and to those of others."""
+
 JOB_TIME, JOB_MODEL, JOB_TEAM, JOB_PROJECT = "job_time", "job_model", "job_team", "job_project"
 """Columns that formats with a ``job`` see beside their fields: what is known of the job that the object belongs to.
 
@@ -143,8 +164,9 @@ class Job:
     Attributes:
         file: The name of the object that describes the job, in the folder of its records; None where there is none.
             It is one JSON document, and no usage itself.
-        time, model, team, project: Keys that lead to each in it, from the outside in, such as ``("metadata", "team")``.
-        records: Keys that lead to how many records the job has: where that many were not read, a warning says so.
+        time, model, team, project: Where each may stand in it, such as ``metadata.team``: the first that says something
+            counts.
+        records: Where how many records the job has may stand: where that many were not read, a warning says so.
     """
 
     file: re.Pattern[str] | None = None

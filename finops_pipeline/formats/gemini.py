@@ -11,8 +11,10 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from finops_pipeline.formats.format import HAS_USAGE, Field, count, occurrences, text
+from finops_pipeline.formats.format import HAS_USAGE, Field, count, given, json, occurrences, text
+from finops_pipeline.formats.statuses import status_of
 from finops_pipeline.formats.tags import tags_of_json
+from finops_pipeline.formats.tokens import uncached
 
 _MODALITIES = 6
 """Entries of a list of token counts: one a modality, and the API has six."""
@@ -42,7 +44,7 @@ def request_fields(request: str) -> dict[str, Field]:
     labels = f"{request}.labels"
     return {
         "request_model": text(f"{request}.model"),
-        "labels": text(labels),
+        "labels": json(labels),
         "team": text(f"{labels}.team"),
         "project": text(f"{labels}.project"),
         "application": text(f"{labels}.application"),
@@ -71,6 +73,8 @@ def _response(path: str) -> dict[str, Field]:
     usage, candidate = f"{path}.usageMetadata", f"{path}.candidates[0]"
     details = {f"{name}_{n}": f"{usage}.{member}[{n}]" for name, member in _DETAILS.items() for n in range(_MODALITIES)}
     return {
+        "error": given(f"{path}.error"),
+        "error_code": text(f"{path}.error.code"),
         "response_id": text(f"{path}.responseId"),
         "model_version": text(f"{path}.modelVersion"),
         "prompt": count(f"{usage}.promptTokenCount"),
@@ -132,14 +136,13 @@ def response_columns(paths: int, model: pl.Expr) -> Mapping[str, pl.Expr]:
             for n in range(paths)
         )
 
-    def uncached(modality: str) -> pl.Expr:
+    def uncached_part(modality: str) -> pl.Expr:
         rest = of_modality(modality, "prompt") - of_modality(modality, "cached")
         # Without the cache's own details, a part can be no larger than what was not read from it.
         return pl.min_horizontal(pl.max_horizontal(rest, pl.lit(0)), fresh)
 
-    prompt, cached = said("prompt").fill_null(0), said("cached").fill_null(0)
-    # A writer of the other convention: its prompt leaves the cache out already.
-    fresh = pl.when(prompt >= cached).then(prompt - cached).otherwise(prompt) + said("from_tools").fill_null(0)
+    cached = said("cached").fill_null(0)
+    fresh = uncached(said("prompt").fill_null(0), cached) + said("from_tools").fill_null(0)
     queries = said("queries").fill_null(0)
     return {
         "service_tier": said("traffic").replace(_TIERS),
@@ -148,12 +151,14 @@ def response_columns(paths: int, model: pl.Expr) -> Mapping[str, pl.Expr]:
         "cache_read_tokens": cached,
         "output_tokens": said("candidates").fill_null(0) + said("thoughts").fill_null(0),
         "reasoning_tokens": said("thoughts"),
-        "input_audio_tokens": uncached("AUDIO"),
-        "input_image_tokens": uncached("IMAGE"),
+        "input_audio_tokens": uncached_part("AUDIO"),
+        "input_image_tokens": uncached_part("IMAGE"),
         "output_audio_tokens": of_modality("AUDIO", "candidates"),
         "output_image_tokens": of_modality("IMAGE", "candidates"),
         "web_searches": pl.when(model.str.contains(_SEARCH_PER_PROMPT))
         .then(pl.min_horizontal(queries, pl.lit(1)))
         .otherwise(queries),
+        "status": status_of(pl.any_horizontal(f"error_{n}" for n in range(paths))),
+        "error_code": said("error_code"),
         "finish_reason": pl.coalesce(said("finish"), said("blocked")),
     }

@@ -24,9 +24,11 @@ from dataclasses import dataclass
 import msgspec
 import polars as pl
 
+from finops_pipeline.formats.durations import MS, milliseconds
 from finops_pipeline.formats.format import (
     HAS_USAGE,
     NOT_USAGE,
+    REDACTED_BY_LITELLM,
     VERSION,
     Documents,
     Format,
@@ -38,12 +40,13 @@ from finops_pipeline.formats.format import (
     text,
     texts,
 )
+from finops_pipeline.formats.statuses import status_of
 from finops_pipeline.formats.tags import tags_of_texts
+from finops_pipeline.formats.tokens import uncached
 from finops_pipeline.mediation.layout import DatedKeys, Keys
 from finops_pipeline.mediation.objects import ObjectStore
 
 _MODEL_CALLS = ("GENERATION", "EMBEDDING")
-_MS = 1000
 _USAGE = "$.usage_details"
 _JSON_NAME = re.compile(r"\.json(\.gz|\.zst)?$", re.IGNORECASE)
 
@@ -107,9 +110,6 @@ def _columns() -> Mapping[str, pl.Expr]:
     beside_input = parts("text_in", "audio_in", "image_in")
     beside_output = parts("reasoning", "text_out", "audio_out", "image_out", "predicted", "mispredicted")
 
-    def milliseconds(end: str) -> pl.Expr:
-        return (pl.col(end) - pl.col("event_time")).dt.total_microseconds() / _MS
-
     stream = pl.when(pl.col("first_token_time").is_not_null()).then(True)
     failed = pl.col("level") == "ERROR"
     return {
@@ -124,15 +124,11 @@ def _columns() -> Mapping[str, pl.Expr]:
         "user_id": pl.col("user_id"),
         "tags": tags_of_texts(pl.col("tags")),
         "stream": stream,
-        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of(failed),
         "error_code": pl.when(failed).then(pl.col("message").str.extract(r"^\s*([45]\d\d)\b")),
         NOT_USAGE: pl.col("type").is_in(_MODEL_CALLS).not_().fill_null(False),
         HAS_USAGE: pl.any_horizontal(of(name).is_not_null() for name in _TOKENS if name != "total"),
-        "input_tokens": pl.when(inclusive & (given >= of_cache))
-        .then(given - of_cache)
-        .when(inclusive)
-        .then(given)
-        .otherwise(given.fill_null(0) + beside_input),
+        "input_tokens": pl.when(inclusive).then(uncached(given, of_cache)).otherwise(given.fill_null(0) + beside_input),
         "cache_read_tokens": read,
         "cache_write_5m_tokens": written_5m,
         "cache_write_1h_tokens": written_1h,
@@ -143,8 +139,8 @@ def _columns() -> Mapping[str, pl.Expr]:
         "output_audio_tokens": of("audio_out"),
         "output_image_tokens": of("image_out"),
         "tool_calls": pl.col("tool_calls"),
-        "latency_ms": pl.coalesce(milliseconds("end_time"), pl.col("latency") * _MS),
-        "first_token_ms": milliseconds("first_token_time"),
+        "latency_ms": pl.coalesce(milliseconds("event_time", "end_time"), pl.col("latency") * MS),
+        "first_token_ms": milliseconds("event_time", "first_token_time"),
         "trace_id": pl.col("trace_id"),
         "session_id": pl.col("session_id"),
         "reported_cost": pl.col("total_cost"),
@@ -190,6 +186,7 @@ LANGFUSE = Format(
     },
     columns=_columns,
     prompt={"input": "$.input", "tools": "$.tool_definitions"},
+    redacted=REDACTED_BY_LITELLM,
     embedded=("$.input", "$.metadata"),
     tables=True,
     documents=Documents(whole=True, records=_records, applies=lambda key: _JSON_NAME.search(key) is not None),

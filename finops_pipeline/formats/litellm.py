@@ -10,26 +10,30 @@ from collections.abc import Mapping
 import polars as pl
 
 from finops_pipeline.distinct import once_each
+from finops_pipeline.formats.durations import milliseconds
 from finops_pipeline.formats.format import (
     HAS_USAGE,
     NOT_USAGE,
+    REDACTED_BY_LITELLM,
     Format,
     count,
     flag,
     instant,
+    json,
     money,
     occurrences,
     text,
     texts,
 )
-from finops_pipeline.formats.providers import provider_id, service_of
+from finops_pipeline.formats.openai_body import TIER_NAMES
+from finops_pipeline.formats.providers import seller_columns
+from finops_pipeline.formats.statuses import status_of
 from finops_pipeline.formats.tags import tags_of_json
+from finops_pipeline.formats.tokens import sum_of_known, uncached
 from finops_pipeline.mediation.layout import DatedKeys
-from finops_pipeline.pricing.model_ids import region_scope
 
 _USAGE = "$.metadata.usage_object"
 _CHOICE = "$.response.choices"
-_MS = 1000
 _CHOICES = 2
 """Answers of one call whose tool calls are counted; ``n`` above 1 is rare, and above 2 unheard of."""
 
@@ -45,27 +49,22 @@ def _environment(tags: pl.Expr) -> pl.Expr:
 
 def _columns() -> Mapping[str, pl.Expr]:
     hit = pl.col("cache_hit").fill_null(False)
-    prompt, read = pl.col("prompt_tokens"), pl.coalesce("cached", "cached_flat").fill_null(0)
+    read = pl.coalesce("cached", "cached_flat").fill_null(0)
     written_1h = pl.col("written_1h").fill_null(0)
     written = pl.coalesce("written", "written_flat", pl.col("written_5m").fill_null(0) + written_1h)
-    # A writer of the other convention: its prompt_tokens leave the cache out already.
-    inclusive = prompt >= read + written
     provider = pl.coalesce("provider_name", pl.col("model").str.extract(r"^([a-z_]+)/"))
     stream = pl.coalesce("stream", "requested_stream")
     failed = (pl.col("status") == "failure") | (pl.col("status").is_null() & pl.col("error_code").is_not_null())
+    # Streams of some providers are written with a cost of 0 beside their true one (LiteLLM's issue 40100).
+    is_lost = ~hit & (pl.col("response_cost").fill_null(0) == 0) & (pl.col("cost_of_parts") > 0)
 
     def billable(tokens: pl.Expr) -> pl.Expr:
         return pl.when(hit).then(0).otherwise(tokens)
 
-    def milliseconds(start: str, end: str) -> pl.Expr:
-        return (pl.col(end) - pl.col(start)).dt.total_microseconds() / _MS
-
     return {
         "request_id": pl.col("request_id"),
         "event_time": pl.col("event_time"),
-        "provider": provider_id(provider),
-        "service": service_of(provider),
-        "region_scope": pl.when(provider_id(provider) == "aws").then(region_scope(pl.col("model"))),
+        **seller_columns(provider, pl.col("model")),
         "raw_model": pl.col("model"),
         "operation": pl.col("operation"),
         "team": pl.coalesce("team", "team_id"),
@@ -75,19 +74,19 @@ def _columns() -> Mapping[str, pl.Expr]:
         "end_user": pl.col("end_user"),
         "api_key_id": pl.col("api_key_id"),
         "tags": tags_of_json(pl.col("tags")),
-        "service_tier": pl.col("service_tier"),
+        "service_tier": pl.col("service_tier").replace(TIER_NAMES),
         "stream": stream,
         "batch": (pl.col("operation") == "aretrieve_batch").fill_null(False)
         | (pl.col("batch_models").list.len() > 0).fill_null(False),
         "gateway_cache_hit": pl.col("cache_hit"),
-        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of(failed),
         "error_code": pl.col("error_code"),
-        HAS_USAGE: pl.any_horizontal(pl.col("prompt_tokens", "completion_tokens").is_not_null()),
+        HAS_USAGE: hit | pl.any_horizontal(pl.col("prompt_tokens", "completion_tokens").is_not_null()),
         NOT_USAGE: pl.col("raw_object").str.contains(_AUDIT_KEY)
         | (pl.col("audited_table").is_not_null() & pl.col("event_time").is_null()),
-        "input_tokens": billable(pl.when(inclusive).then(prompt - read - written).otherwise(prompt)),
+        "input_tokens": billable(uncached(pl.col("prompt_tokens"), read + written)),
         "cache_read_tokens": billable(read),
-        "cache_write_5m_tokens": billable(pl.max_horizontal(written - written_1h, pl.lit(0))),
+        "cache_write_5m_tokens": billable((written - written_1h).clip(0)),
         "cache_write_1h_tokens": billable(written_1h),
         "output_tokens": billable(pl.col("completion_tokens")),
         "reasoning_tokens": billable(pl.col("reasoning")),
@@ -95,19 +94,19 @@ def _columns() -> Mapping[str, pl.Expr]:
         "input_image_tokens": billable(pl.col("image_in")),
         "output_audio_tokens": billable(pl.col("audio_out")),
         "output_image_tokens": billable(pl.col("image_out")),
-        "tool_calls": pl.sum_horizontal(f"tools_{n}" for n in range(_CHOICES)),
+        "tool_calls": sum_of_known(*(f"tools_{n}" for n in range(_CHOICES))),
         "latency_ms": milliseconds("event_time", "end_time"),
         "first_token_ms": pl.when(stream).then(milliseconds("event_time", "first_token_time")),
         "finish_reason": pl.col("finish_reason"),
         "trace_id": pl.col("trace_id"),
-        "reported_cost": pl.col("response_cost"),
+        "reported_cost": pl.when(is_lost).then("cost_of_parts").otherwise("response_cost"),
         "saved_cache_cost": pl.when(hit).then(pl.col("saved_cache_cost")),
     }
 
 
 LITELLM = Format(
     name="litellm",
-    version=2,
+    version=3,
     layout=DatedKeys(
         date_folder=re.compile(r"\d{4}-\d\d-\d\d"),
         key_time=re.compile(
@@ -132,7 +131,7 @@ LITELLM = Format(
         "user_id": text("$.metadata.user_api_key_user_id"),
         "end_user": text("$.end_user"),
         "api_key_id": text("$.metadata.user_api_key_hash"),
-        "tags": text("$.request_tags"),
+        "tags": json("$.request_tags"),
         "service_tier": text("$.response.service_tier"),
         "stream": flag("$.stream"),
         "requested_stream": flag("$.model_parameters.stream"),
@@ -160,9 +159,10 @@ LITELLM = Format(
         "finish_reason": text("$.response.choices[0].finish_reason"),
         "trace_id": text("$.trace_id"),
         "response_cost": money("$.response_cost"),
+        "cost_of_parts": money("$.cost_breakdown.total_cost"),
         "saved_cache_cost": money("$.saved_cache_cost"),
     },
     columns=_columns,
     prompt={"messages": "$.messages", "tools": "$.model_parameters.tools"},
-    redacted=("redacted-by-litellm", "default-message-value"),
+    redacted=REDACTED_BY_LITELLM,
 )

@@ -19,6 +19,7 @@ from finops_pipeline.config.mapped import (
     Fields,
     FlagColumn,
     StatusColumn,
+    TagsColumn,
     TextColumn,
     TimeColumn,
     TokensColumn,
@@ -26,8 +27,9 @@ from finops_pipeline.config.mapped import (
 from finops_pipeline.config.model import Source
 from finops_pipeline.formats.format import HAS_USAGE, NOT_USAGE, Field, Format, Kind
 from finops_pipeline.formats.providers import provider_id, provider_of, service_of
-from finops_pipeline.formats.statuses import failed
+from finops_pipeline.formats.statuses import failed, quality_of, status_of
 from finops_pipeline.formats.tags import tags_of_json
+from finops_pipeline.formats.tokens import uncached
 from finops_pipeline.mediation.open_layout import OpenLayout
 from finops_pipeline.pricing.model_ids import region_scope
 from finops_pipeline.schemas import TOKEN_CLASSES, TOKEN_PARTS, USAGE
@@ -44,7 +46,6 @@ _USD = {"usd": Decimal(1), "cents": Decimal("0.01"), "microdollars": Decimal("0.
 _MILLISECONDS = {"ms": Decimal(1), "s": Decimal(1000), "us": Decimal("0.001"), "ns": Decimal("0.000001")}
 
 _CACHE = ("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
-_QUALITIES = ("reported", "estimated", "missing")
 _STATUS_CODE = r"^([45]\d\d)$"
 
 
@@ -82,6 +83,8 @@ def _field(column: Column, absent: tuple[str, ...]) -> Field | None:
             return Field(column.path, Kind.OCCURRENCES if "[*]" in column.path else Kind.COUNT, absent=absent)
         case FlagColumn() if column.path is not None and not column.values:
             return Field(column.path, Kind.FLAG, absent=absent)
+        case TagsColumn():
+            return Field(column.path, Kind.JSON, absent=absent)
     path: str | None = getattr(column, "path", None)
     return Field(path, Kind.TEXT, absent=absent) if path is not None else None
 
@@ -107,7 +110,6 @@ def _columns(fields: Fields) -> Mapping[str, pl.Expr]:
     error = failed(of("status"), of("error_code"))
     status_code = of("status").str.strip_chars().str.extract(_STATUS_CODE)
     provider = pl.coalesce(provider_id(of("provider")), provider_of(of("service")))
-    quality = of("usage_quality").str.strip_chars().str.to_lowercase()
     hit = of("gateway_cache_hit").fill_null(False)
     consumed = {name: given[name] for name in (*TOKEN_CLASSES, *TOKEN_PARTS) if name in given} | _disjoint(
         fields, given
@@ -116,9 +118,9 @@ def _columns(fields: Fields) -> Mapping[str, pl.Expr]:
         "provider": provider,
         "service": pl.coalesce(of("service"), service_of(of("provider"))),
         "region_scope": pl.coalesce(of("region_scope"), pl.when(provider == "aws").then(region_scope(of("raw_model")))),
-        "status": pl.when(error).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of(error),
         "error_code": pl.when(error).then(pl.coalesce(of("error_code"), status_code)),
-        "usage_quality": pl.when(quality.is_in(_QUALITIES)).then(quality),
+        "usage_quality": quality_of(of("usage_quality")),
         HAS_USAGE: pl.any_horizontal(hit, *(of(name).is_not_null() for name in TOKEN_CLASSES)),
         NOT_USAGE: pl.any_horizontal(pl.lit(False), *(of(name).is_null() for name in fields.not_usage_without)),
         # What a gateway's cache answered reached no provider, whatever the record repeats.
@@ -136,9 +138,7 @@ def _disjoint(fields: Fields, given: Mapping[str, pl.Expr]) -> dict[str, pl.Expr
     classes = {}
     cached = [given[name] for name in _CACHE if name in given]
     if fields.tokens == "inclusive" and cached and "input_tokens" in given:
-        of_cache, tokens = pl.sum_horizontal(cached), given["input_tokens"]
-        # A writer of the other convention: its input leaves the cache out already.
-        classes["input_tokens"] = pl.when(tokens >= of_cache).then(tokens - of_cache).otherwise(tokens)
+        classes["input_tokens"] = uncached(given["input_tokens"], pl.sum_horizontal(cached))
     if fields.reasoning == "excluded" and "reasoning_tokens" in given:
         reasoning = given["reasoning_tokens"]
         output = given.get("output_tokens", pl.lit(None, dtype=pl.Int64))

@@ -19,9 +19,11 @@ from finops_pipeline.formats.format import (
     NOT_USAGE,
     Format,
     Job,
+    given,
     text,
 )
 from finops_pipeline.formats.openai_body import body_columns, body_fields
+from finops_pipeline.formats.statuses import status_of
 from finops_pipeline.mediation.open_layout import OpenLayout
 
 
@@ -29,7 +31,7 @@ def _columns() -> Mapping[str, pl.Expr]:
     body = body_columns()
     refusal = pl.when(pl.col("status_code").str.contains(r"^[45]\d\d$")).then("status_code")
     code = pl.coalesce("line_error_code", "error_code", refusal)
-    failed = code.is_not_null() | (body["status"] == "error")
+    failed = code.is_not_null() | pl.col("line_error") | (body["status"] == "error")
     return body | {
         "request_id": pl.coalesce("request_id", "line_id"),
         "event_time": pl.coalesce(body["event_time"], JOB_TIME),
@@ -37,11 +39,10 @@ def _columns() -> Mapping[str, pl.Expr]:
         "team": pl.coalesce("team", JOB_TEAM),
         "project": pl.coalesce("project", JOB_PROJECT),
         "service_tier": pl.lit("batch"),
-        "stream": pl.lit(False),
         "batch": pl.lit(True),
-        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of(failed),
         "error_code": code,
-        NOT_USAGE: pl.col("url").is_not_null() & pl.all_horizontal(pl.col("request_id", "line_error_code").is_null()),
+        NOT_USAGE: pl.col("url").is_not_null() & pl.col("request_id").is_null() & ~pl.col("line_error"),
     }
 
 
@@ -54,16 +55,17 @@ OPENAI_BATCH = Format(
         "url": text("$.url"),
         "request_id": text("$.response.request_id"),
         "status_code": text("$.response.status_code"),
+        "line_error": given("$.error"),
         "line_error_code": text("$.error.code"),
         **body_fields("$.response.body"),
     },
     columns=_columns,
     job=Job(
         file=re.compile(r"batch(?:_[^/]*)?\.json"),
-        time=("completed_at",),
+        time=("completed_at", "expired_at", "cancelled_at", "failed_at"),
         model=("model",),
-        team=("metadata", "team"),
-        project=("metadata", "project"),
-        records=("request_counts", "total"),
+        team=("metadata.team",),
+        project=("metadata.project", "metadata.project_id", "project_id"),
+        records=("request_counts.total",),
     ),
 )

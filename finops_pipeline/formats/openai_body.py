@@ -15,8 +15,10 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from finops_pipeline.formats.format import HAS_USAGE, Field, count, instant, occurrences, text, texts
+from finops_pipeline.formats.format import HAS_USAGE, Field, count, given, instant, json, occurrences, text, texts
+from finops_pipeline.formats.statuses import status_of
 from finops_pipeline.formats.tags import tags_of_json
+from finops_pipeline.formats.tokens import uncached
 
 _APIS = {"chat": ("prompt_tokens", "completion_tokens"), "responses": ("input_tokens", "output_tokens")}
 """What the two APIs call their counts of input and output; each has its details in a member of that name."""
@@ -50,13 +52,13 @@ def body_fields(at: str) -> dict[str, Field]:
         "service_tier": text(f"{at}.service_tier"),
         "state": text(f"{at}.status"),
         "error_code": text(f"{at}.error.code"),
-        "error_type": text(f"{at}.error.type"),
+        "error": given(f"{at}.error"),
         "chat_finish": text(f"{at}.choices[0].finish_reason"),
         "cut_short": text(f"{at}.incomplete_details.reason"),
         "team": text(f"{at}.metadata.team"),
         "project": text(f"{at}.metadata.project"),
         "environment": text(f"{at}.metadata.environment"),
-        "labels": text(f"{at}.metadata"),
+        "labels": json(f"{at}.metadata"),
         "safety_identifier": text(f"{at}.safety_identifier"),
         "user": text(f"{at}.user"),
         "conversation": text(f"{at}.conversation.id"),
@@ -74,9 +76,7 @@ def body_fields(at: str) -> dict[str, Field]:
 
 def body_columns() -> dict[str, pl.Expr]:
     """The ``usage`` columns that a body says, over ``body_fields``; the request id is the body's own."""
-    failed = pl.any_horizontal(
-        (pl.col("state") == "failed").fill_null(False), pl.col("error_code", "error_type").is_not_null()
-    )
+    failed = pl.col("error") | (pl.col("state") == "failed").fill_null(False)
     items, actions = pl.col("items").list, pl.col("actions").list
     pages = pl.sum_horizontal(actions.count_matches(action) for action in _PAGE_ACTIONS)
     return {
@@ -92,7 +92,7 @@ def body_columns() -> dict[str, pl.Expr]:
         "end_user": pl.coalesce("safety_identifier", "user"),
         "tags": tags_of_json(pl.col("labels")),
         "service_tier": pl.col("service_tier").replace(TIER_NAMES),
-        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of(failed),
         "error_code": pl.col("error_code"),
         "finish_reason": pl.coalesce("chat_finish", "cut_short", "state"),
         "session_id": pl.col("conversation"),
@@ -122,8 +122,7 @@ def input_columns(
 ) -> Mapping[str, pl.Expr]:
     """The input classes and parts, from OpenAI's counts.
 
-    A writer of the other convention leaves the cache out of its input already: nothing is subtracted where it could
-    not hold it. Audio and images are counted whether they were cached or not, and may be more than what was not cached:
+    Audio and images are counted whether they were cached or not, and may be more than what was not cached:
     as much as can be of them is taken to be uncached, since the cache's part is not split.
 
     Args:
@@ -133,18 +132,17 @@ def input_columns(
         audio: Of them audio.
         image: Of them images.
     """
-    cache = read.fill_null(0) + written.fill_null(0)
-    uncached = pl.when(into >= cache).then(into - cache).otherwise(into)
-    uncached_audio = _at_most(audio, uncached, into)
+    fresh = uncached(into, read.fill_null(0) + written.fill_null(0))
+    fresh_audio = _at_most(audio, fresh, into)
     return {
-        "input_tokens": uncached,
+        "input_tokens": fresh,
         "cache_read_tokens": read,
         "cache_write_5m_tokens": written,
-        "input_audio_tokens": uncached_audio,
-        "input_image_tokens": _at_most(image, uncached - uncached_audio.fill_null(0), into),
+        "input_audio_tokens": fresh_audio,
+        "input_image_tokens": _at_most(image, fresh - fresh_audio.fill_null(0), into),
     }
 
 
-def _at_most(part: pl.Expr, uncached: pl.Expr, whole: pl.Expr) -> pl.Expr:
+def _at_most(part: pl.Expr, fresh: pl.Expr, whole: pl.Expr) -> pl.Expr:
     """A part no larger than its class; one that is larger than the whole input contradicts it, and stays as it is."""
-    return pl.when((part > uncached) & (part <= whole)).then(uncached).otherwise(part)
+    return pl.when((part > fresh) & (part <= whole)).then(fresh).otherwise(part)

@@ -2,7 +2,7 @@
 
 Rules and their sources: OpenTelemetry's semantic conventions for generative AI (spans and agent spans), their older
 names, and the collector's exporters. Input tokens include cache. An agent's span repeats the usage of the calls that
-descend from it, at any depth: it counts only where none of them was read.
+descend from it, at any depth: it counts only where none of them was read (embeddings are no part of it).
 
 Unverified: ``llm.request.type`` and ``llm.is_streaming`` as older instrumentations (OpenLLMetry) write them in place of
 ``gen_ai.operation.name`` and ``gen_ai.request.stream``; ``project.name`` of a resource, beside ``team.name``.
@@ -13,10 +13,12 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from finops_pipeline.formats.durations import MS, milliseconds
 from finops_pipeline.formats.format import (
     GROUP,
     HAS_USAGE,
     NOT_USAGE,
+    REDACTED_BY_LITELLM,
     RESOLVED,
     Documents,
     Format,
@@ -27,16 +29,19 @@ from finops_pipeline.formats.format import (
     occurrences,
     text,
 )
+from finops_pipeline.formats.openai_body import TIER_NAMES
 from finops_pipeline.formats.otlp import spans
-from finops_pipeline.formats.providers import provider_id, service_of
+from finops_pipeline.formats.providers import seller_columns
+from finops_pipeline.formats.statuses import status_of
+from finops_pipeline.formats.tokens import uncached
 from finops_pipeline.mediation.layout import DatedKeys
 from finops_pipeline.mediation.open_layout import OwnLayout
-from finops_pipeline.pricing.model_ids import region_scope
 
-_MS = 1000
+INFERENCE = ("chat", "text_completion", "generate_content")
+"""Operations that generate: what an agent's span repeats."""
 
-INFERENCE = ("chat", "text_completion", "generate_content", "embeddings")
-"""Operations that call a model themselves."""
+EMBEDDINGS = "embeddings"
+"""The other operation that calls a model itself; no agent's usage holds it."""
 
 AGENT = "invoke_agent"
 """The operation whose span repeats the usage of those that descend from it."""
@@ -58,22 +63,18 @@ def _of_resource(attribute: str) -> str:
 
 
 def _columns() -> Mapping[str, pl.Expr]:
-    # Azure's first names began otherwise; Google's services are those that gateways name without the prefix.
+    # Azure's first names began otherwise.
     provider = pl.coalesce("provider_name", "system").str.replace(r"^az\.", "azure.")
     model = pl.coalesce("response_model", "request_model")
     prompt = pl.coalesce("input", "prompt_tokens")
     read = pl.coalesce("cache_read", "cache_read_flat").fill_null(0)
     written = pl.coalesce("cache_written", "cache_written_flat").fill_null(0)
-    # A writer of the other convention: its input tokens leave the cache out already.
-    inclusive = prompt >= read + written
     failed = pl.col("error_type").is_not_null() | pl.col("status_code").is_in(["2", "STATUS_CODE_ERROR"])
     operation = pl.coalesce("operation", pl.col("request_type").replace(_OLD_OPERATIONS))
     return {
         "request_id": pl.coalesce("response_id", pl.concat_str("trace_id", pl.lit("/"), "span_id")),
         "event_time": pl.col("start"),
-        "provider": provider_id(provider),
-        "service": service_of(provider.str.strip_prefix("gcp.")),
-        "region_scope": pl.when(provider_id(provider) == "aws").then(region_scope(model)),
+        **seller_columns(provider, model),
         "raw_model": model,
         "operation": operation,
         "application": pl.col("service_name"),
@@ -81,9 +82,9 @@ def _columns() -> Mapping[str, pl.Expr]:
         "project": pl.col("project"),
         "environment": pl.coalesce("environment", "environment_old"),
         "user_id": pl.coalesce("enduser", "user"),
-        "service_tier": pl.coalesce("service_tier", "service_tier_old"),
+        "service_tier": pl.coalesce("service_tier", "service_tier_old").replace(TIER_NAMES),
         "stream": pl.coalesce("stream", "stream_old"),
-        "status": pl.when(failed.fill_null(False)).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of(failed),
         "error_code": pl.col("error_type"),
         HAS_USAGE: pl.any_horizontal(
             pl.col(
@@ -91,15 +92,15 @@ def _columns() -> Mapping[str, pl.Expr]:
                 "cache_written", "cache_written_flat", "reasoning", "reasoning_flat",
             ).is_not_null()
         ),
-        NOT_USAGE: ~operation.is_in([*INFERENCE, AGENT]).fill_null(False),
-        "input_tokens": pl.when(inclusive).then(prompt - read - written).otherwise(prompt),
+        NOT_USAGE: ~operation.is_in([*INFERENCE, EMBEDDINGS, AGENT]).fill_null(False),
+        "input_tokens": uncached(prompt, read + written),
         "cache_read_tokens": pl.coalesce("cache_read", "cache_read_flat"),
         "cache_write_5m_tokens": pl.coalesce("cache_written", "cache_written_flat"),
         "output_tokens": pl.coalesce("output", "completion_tokens"),
         "reasoning_tokens": pl.coalesce("reasoning", "reasoning_flat"),
         "tool_calls": pl.col("tool_calls"),
-        "latency_ms": (pl.col("end") - pl.col("start")).dt.total_microseconds() / _MS,
-        "first_token_ms": pl.col("first_chunk") * _MS,
+        "latency_ms": milliseconds("start", "end"),
+        "first_token_ms": pl.col("first_chunk") * MS,
         "finish_reason": pl.col("finish_reason"),
         "trace_id": pl.col("trace_id"),
         "session_id": pl.coalesce("conversation", "session"),
@@ -117,7 +118,7 @@ def without_repeats(rows: pl.LazyFrame) -> pl.LazyFrame:
 def _without_repeats(rows: pl.DataFrame) -> pl.DataFrame:
     agent = (pl.col("operation") == AGENT).fill_null(False)
     # Of agents within agents whose calls were not read, the innermost that says what it used.
-    counts = ~pl.col(NOT_USAGE) & (~agent | (pl.col("usage_quality") == "reported"))
+    counts = pl.col("operation").is_in(INFERENCE).fill_null(False) | (agent & (pl.col("usage_quality") == "reported"))
     with_agents = rows.filter(agent.any().over(GROUP)).with_columns(counts.alias(_COUNTS))
     above = _ancestors(with_agents).with_columns(pl.lit(True).alias(_REPEATS))
     marked = rows.join(above, on=[GROUP, _SPAN_ID], how="left", maintain_order="left")
@@ -217,6 +218,7 @@ OTEL = Format(
         "messages": _of_span("gen_ai.input.messages"),
         "tools": _of_span("gen_ai.tool.definitions"),
     },
+    redacted=REDACTED_BY_LITELLM,
     resolve=without_repeats,
     extras={_SPAN_ID: pl.String(), _PARENT_ID: pl.String()},
 )

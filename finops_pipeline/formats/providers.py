@@ -6,6 +6,7 @@ Provider ids are those of the price catalogue (genai-prices); unknown names stay
 import polars as pl
 
 from finops_pipeline.distinct import once_each
+from finops_pipeline.pricing.model_ids import region_scope
 
 CATALOGUE = (
     "anthropic", "arcee", "avian", "aws", "azure", "baseten", "cerebras", "cloudflare", "cohere", "cursor",
@@ -90,11 +91,24 @@ def service_of(name: pl.Expr) -> pl.Expr:
 
 
 def _service_of(name: pl.Expr) -> pl.Expr:
-    lowered = name.str.to_lowercase()
+    lowered = name.str.to_lowercase().str.strip_prefix("gcp.")
     exact = lowered.replace_strict(_SERVICE_OF, default=None, return_dtype=pl.String)
     vertex = pl.when(lowered.str.starts_with("vertex_ai")).then(pl.lit("Google Vertex AI"))
     of_provider = _provider_id(name).replace_strict(_SERVICE_OF, default=None, return_dtype=pl.String)
     return pl.coalesce(exact, vertex, of_provider)
+
+
+def seller_columns(name: pl.Expr, model: pl.Expr) -> dict[str, pl.Expr]:
+    """``provider``, ``service`` and ``region_scope``, from a provider's name in a log and a model's id.
+
+    Only Amazon Bedrock's ids tell where a call ran.
+    """
+    provider = provider_id(name)
+    return {
+        "provider": provider,
+        "service": service_of(name),
+        "region_scope": pl.when(provider == "aws").then(region_scope(model)),
+    }
 
 
 def provider_of(service: pl.Expr) -> pl.Expr:

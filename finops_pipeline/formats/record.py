@@ -17,14 +17,13 @@ import polars as pl
 
 from finops_pipeline.formats.format import HAS_USAGE, Field, Format, Kind, instant, money, text
 from finops_pipeline.formats.providers import provider_id, provider_of
-from finops_pipeline.formats.statuses import failed
+from finops_pipeline.formats.statuses import failed, quality_of, status_of
 from finops_pipeline.formats.tags import tags_of_json
 from finops_pipeline.mediation.open_layout import OpenLayout
-from finops_pipeline.schemas import COST, TOKEN_CLASSES, USAGE
+from finops_pipeline.schemas import COST, TAGS, TOKEN_CLASSES, USAGE
 
 _NAMED_OTHERWISE = {"event_time", "raw_model", "reported_cost"}
 _OURS = {"raw_object", "raw_line", "prefix_block_hashes", "prompt_fingerprint"}
-_QUALITIES = ("reported", "estimated", "missing")
 
 
 def _kind(dtype: pl.DataType | type[pl.DataType]) -> Kind:
@@ -32,6 +31,8 @@ def _kind(dtype: pl.DataType | type[pl.DataType]) -> Kind:
         return Kind.COUNT
     if dtype == COST:
         return Kind.MONEY
+    if dtype == TAGS:
+        return Kind.JSON
     return Kind.FLAG if dtype == pl.Boolean else Kind.TEXT
 
 
@@ -44,22 +45,21 @@ _BY_NAME = {
 
 def _columns() -> Mapping[str, pl.Expr]:
     by_name = {name: pl.col(name) for name in _BY_NAME}
-    quality = pl.col("usage_quality").str.strip_chars().str.to_lowercase()
     return by_name | {
         "event_time": pl.col("timestamp"),
         "provider": pl.coalesce(provider_id(pl.col("provider")), provider_of(pl.col("service"))),
         "raw_model": pl.coalesce("model", "raw_model"),
         "reported_cost": pl.coalesce("cost", "reported_cost"),
-        "status": pl.when(failed(pl.col("status"), pl.col("error_code"))).then(pl.lit("error")).otherwise(pl.lit("ok")),
+        "status": status_of(failed(pl.col("status"), pl.col("error_code"))),
         "tags": tags_of_json(pl.col("tags")),
-        "usage_quality": pl.when(quality.is_in(_QUALITIES)).then(quality),
+        "usage_quality": quality_of(pl.col("usage_quality")),
         HAS_USAGE: pl.any_horizontal(pl.col(*TOKEN_CLASSES).is_not_null()),
     }
 
 
 RECORD = Format(
     name="record",
-    version=2,
+    version=3,
     layout=OpenLayout(),
     fields={
         "timestamp": instant("$.timestamp"),

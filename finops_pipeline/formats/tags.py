@@ -9,7 +9,7 @@ from finops_pipeline.schemas import TAGS
 def tags_of_texts(texts: pl.Expr) -> pl.Expr:
     """Tags from lists of texts ``key:value``; a text without a colon is a key without a value."""
     key = pl.element().str.extract(r"^([^:]+):")
-    return texts.list.eval(
+    return texts.list.drop_nulls().list.eval(
         pl.struct(
             pl.coalesce(key, pl.element()).alias("key"),
             pl.element().str.extract(r"(?s)^[^:]+:(.*)$").alias("value"),
@@ -20,8 +20,8 @@ def tags_of_texts(texts: pl.Expr) -> pl.Expr:
 def tags_of_json(text: pl.Expr) -> pl.Expr:
     """Tags from JSON texts; null where they are none of these.
 
-    An object ``{key: value}``, a list of ``{"key": …, "value": …}``, or a list of texts ``key:value``. Values that
-    are no texts are kept as JSON.
+    An object ``{key: value}``, a list of ``{"key": …, "value": …}``, or a list of texts ``key:value``. Numbers and
+    flags are kept as texts. A value that is an object or a list is null: no label is one, and it may be a prompt.
     """
     return text.map_batches(_read, return_dtype=TAGS)
 
@@ -41,17 +41,20 @@ def _tags(text: str) -> list[dict[str, str | None]] | None:
         return None
     if isinstance(value, dict):
         return [{"key": key, "value": _text(part)} for key, part in value.items()]
-    return [_tag(part) for part in value] if isinstance(value, list) else None
+    return [tag for part in value if (tag := _tag(part))] if isinstance(value, list) else None
 
 
-def _tag(part: object) -> dict[str, str | None]:
-    if isinstance(part, dict) and "key" in part:
-        return {"key": _text(part["key"]), "value": _text(part.get("value"))}
-    text = _text(part)
+def _tag(part: object) -> dict[str, str | None] | None:
+    if isinstance(part, dict):
+        key = _text(part.get("key"))
+        return None if key is None else {"key": key, "value": _text(part.get("value"))}
     if isinstance(part, str) and (split := part.partition(":"))[0] and split[1]:
         return {"key": split[0], "value": split[2]}
-    return {"key": text, "value": None}
+    text = _text(part)
+    return None if text is None else {"key": text, "value": None}
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) or value is None else msgspec.json.encode(value).decode()
+    if isinstance(value, str) or value is None:
+        return value
+    return None if isinstance(value, dict | list) else msgspec.json.encode(value).decode()

@@ -2,8 +2,8 @@
 
 Rules and their sources: Vertex AI's documentation of request-response logging and captured rows; what a request and a
 response say is in ``gemini``. ``full_request``, ``full_response`` and ``metadata`` are JSON, which an export may write
-as texts. A row without a response is a failed call. The log is a sample where its ``sampling_rate`` is below 1: what it
-left out is nowhere, and nothing here makes up for it.
+as texts. A row without a response, or with an error for one, is a failed call. The log is a sample where its
+``sampling_rate`` is below 1: what it left out is nowhere, and nothing here makes up for it.
 
 Unverified: that a streamed response may be a list of its chunks, whose last one then has the whole usage.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from finops_pipeline.formats.format import Format, instant, number, text
+from finops_pipeline.formats.format import Format, given, instant, number, text
 from finops_pipeline.formats.gemini import (
     function_calls,
     prompt_of,
@@ -21,6 +21,7 @@ from finops_pipeline.formats.gemini import (
     response_columns,
     response_fields,
 )
+from finops_pipeline.formats.tokens import sum_of_known
 from finops_pipeline.mediation.open_layout import OpenLayout
 
 _REQUEST, _RESPONSE = "$.full_request", "$.full_response"
@@ -31,17 +32,17 @@ _RESPONSES = (_RESPONSE, f"{_RESPONSE}[#-1]")
 def _columns() -> Mapping[str, pl.Expr]:
     versions = [f"model_version_{n}" for n in range(len(_RESPONSES))]
     model = pl.coalesce("model", "request_model", *versions, "endpoint")
-    failed = pl.col("response").is_null()
+    response = response_columns(len(_RESPONSES), model)
     return {
         **request_columns(pl.coalesce("request_model", "endpoint", "model")),
-        **response_columns(len(_RESPONSES), model),
+        **response,
         "request_id": pl.col("request_id"),
         "event_time": pl.col("logging_time"),
         "raw_model": model,
         "operation": pl.col("api_method"),
         "stream": pl.col("api_method").str.contains("(?i)stream"),
-        "status": pl.when(failed).then(pl.lit("error")).otherwise(pl.lit("ok")),
-        "tool_calls": pl.sum_horizontal("calls", "calls_of_chunks"),
+        "status": pl.when("responded").then(response["status"]).otherwise(pl.lit("error")),
+        "tool_calls": sum_of_known("calls", "calls_of_chunks"),
         "latency_ms": pl.col("latency"),
     }
 
@@ -57,7 +58,7 @@ VERTEX = Format(
         "endpoint": text("$.endpoint"),
         "api_method": text("$.api_method"),
         "latency": number("$.metadata.request_latency"),
-        "response": text(_RESPONSE),
+        "responded": given(_RESPONSE),
         "calls": function_calls(_RESPONSE),
         "calls_of_chunks": function_calls(f"{_RESPONSE}[*]"),
         **request_fields(_REQUEST),

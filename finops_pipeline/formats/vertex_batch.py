@@ -4,14 +4,15 @@ Rules and their sources: Vertex AI's documentation of batch inference from Cloud
 and a response say is in ``gemini``. A line is ``{status, processed_time, request, response}``; a status that is not
 empty is an error. In a table, request and response are JSON texts.
 
-Unverified: the code within the status of a failed line (``Bad Request: {"error": {"code": 400, …}}``).
+Unverified: the code within the status of a failed line (``Bad Request: {"error": {"code": 400, …}}``, or an object of
+the type ``google.rpc.Status``, whose code 0 is no error).
 """
 
 from collections.abc import Mapping
 
 import polars as pl
 
-from finops_pipeline.formats.format import JOB_MODEL, JOB_TIME, Format, Job, instant, text
+from finops_pipeline.formats.format import JOB_MODEL, JOB_TIME, Format, Job, instant, json
 from finops_pipeline.formats.gemini import (
     function_calls,
     prompt_of,
@@ -28,18 +29,20 @@ _REQUEST, _RESPONSE = "$.request", "$.response"
 def _columns() -> Mapping[str, pl.Expr]:
     model = pl.coalesce("model_version_0", "request_model", JOB_MODEL)
     failure = pl.col("failure")
+    code = failure.str.extract(r'"code"\s*:\s*"?(\w+)')
+    failed = (failure != "{}").fill_null(False) & code.ne_missing("0")
+    response = response_columns(1, model)
     return {
         **request_columns(pl.coalesce("request_model", JOB_MODEL)),
-        **response_columns(1, model),
+        **response,
         "tool_calls": pl.col("calls"),
         "request_id": pl.col("response_id_0"),
         "event_time": pl.coalesce("processed_time", JOB_TIME),
         "raw_model": model,
         "service_tier": pl.lit("batch"),
-        "stream": pl.lit(False),
         "batch": pl.lit(True),
-        "status": pl.when(failure.is_null()).then(pl.lit("ok")).otherwise(pl.lit("error")),
-        "error_code": failure.str.extract(r'"code"\s*:\s*"?(\w+)'),
+        "status": pl.when(failed).then(pl.lit("error")).otherwise(response["status"]),
+        "error_code": pl.when(failed).then(code).otherwise(response["error_code"]),
     }
 
 
@@ -48,7 +51,7 @@ VERTEX_BATCH = Format(
     version=1,
     layout=OpenLayout(),
     fields={
-        "failure": text("$.status"),
+        "failure": json("$.status"),
         "processed_time": instant("$.processed_time"),
         **request_fields(_REQUEST),
         **response_fields(_RESPONSE),

@@ -3,6 +3,8 @@ written (conservation).
 """
 
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 
@@ -13,7 +15,11 @@ from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES
 
 _READ, _NEAR = "records", "near_duplicates"
 _COUNTED = (*OUTCOMES, STRAY, _READ, CONFLICTS, _NEAR)
-_SCHEMA = {OBJECT: pl.Int32, "count": pl.String, "number": pl.Int64}
+_COUNT = pl.Enum(_COUNTED)
+_SCHEMA: dict[str, Any] = {OBJECT: pl.Int32, "count": _COUNT, "number": pl.Int64}
+
+LEDGER_ROWS = 50_000
+"""Objects whose rows are made at once."""
 
 _GATHERED = 500
 """Frames of counts that are held before they are summed: an object's counts come from many places."""
@@ -70,37 +76,46 @@ class Account:
 
     def records(self) -> pl.DataFrame:
         """How many records of each object were read so far: ``_object`` and ``number``."""
-        with self._lock:
-            self._gather()
-            totals = self._counts[0]
-        return totals.filter(pl.col("count") == _READ).select(OBJECT, "number")
+        return self._summed().filter(pl.col("count") == _READ).select(OBJECT, "number")
 
-    def balanced(self, objects: Objects) -> pl.DataFrame:
-        """The rows of ``ingest_objects``.
+    def totals(self) -> dict[str, int]:
+        """All that was counted, over all objects: outcomes, ``records``, ``conflicts`` and ``near_duplicates``."""
+        counted = dict(self._summed().group_by("count").agg(pl.col("number").sum()).iter_rows())
+        totals = {name: int(counted.get(name, 0)) for name in _COUNTED}
+        totals["another_day"] += totals.pop(STRAY)
+        return totals
+
+    def ledger(self, objects: Objects) -> Iterator[pl.DataFrame]:
+        """The rows of ``ingest_objects`` in order of the keys, in frames of bounded size.
 
         Raises:
             ConservationError: some object's records are not the sum of its outcomes.
         """
+        listed = objects.frame().sort("key")
+        documents = pl.DataFrame(
+            {OBJECT: list(objects.documents), "lines": list(objects.documents.values())},
+            schema={OBJECT: pl.Int32, "lines": pl.Int64},
+        )
+        summed = self._summed()
+        for part in listed.iter_slices(LEDGER_ROWS):
+            counts = summed.join(part.select(OBJECT), on=OBJECT, how="semi").pivot(
+                "count", on_columns=list(_COUNTED), index=OBJECT, values="number", aggregate_function="sum"
+            )
+            rows = (
+                part.join(counts, on=OBJECT, how="left", maintain_order="left")
+                .join(documents, on=OBJECT, how="left", maintain_order="left")
+                .with_columns(pl.col(_COUNTED).fill_null(0))
+                .with_columns(
+                    pl.col("another_day") + pl.col(STRAY), pl.col(STRAY).alias("strays"), pl.coalesce("lines", _READ)
+                )
+            )
+            self._check(rows)
+            yield rows.select(INGEST_OBJECTS.names)
+
+    def _summed(self) -> pl.DataFrame:
         with self._lock:
             self._gather()
-            totals = self._counts[0]
-        counts = totals.pivot(
-            "count", on_columns=list(_COUNTED), index=OBJECT, values="number", aggregate_function="sum"
-        )
-        documents = pl.DataFrame(
-            {OBJECT: list(objects.documents), "documents": list(objects.documents.values())},
-            schema={OBJECT: pl.Int32, "documents": pl.Int64},
-        )
-        ledger = (
-            objects.frame()
-            .join(counts, on=OBJECT, how="left")
-            .join(documents, on=OBJECT, how="left")
-            .with_columns(pl.col(_COUNTED).fill_null(0))
-            .with_columns(pl.col("another_day") + pl.col(STRAY), pl.col(STRAY).alias("strays"))
-            .with_columns(pl.coalesce("documents", _READ).alias("lines"))
-        )
-        self._check(ledger)
-        return ledger.select(INGEST_OBJECTS.names).sort("key")
+            return self._counts[0]
 
     def _check(self, ledger: pl.DataFrame) -> None:
         wrong = ledger.filter(pl.col(_READ) != pl.sum_horizontal(OUTCOMES))
@@ -118,7 +133,7 @@ class Account:
 
     def _hold(self, counts: pl.DataFrame) -> None:
         with self._lock:
-            self._counts.append(counts.select(_SCHEMA.keys()))
+            self._counts.append(counts.select(OBJECT, pl.col("count").cast(_COUNT), "number"))
             if len(self._counts) >= _GATHERED:
                 self._gather()
 

@@ -102,7 +102,7 @@ def with_outcomes(rows: pl.DataFrame, day: dt.date, objects: pl.DataFrame) -> pl
     own_day = pl.col("event_time").dt.date()
     reached = pl.col("first_day").is_null() | own_day.is_between(pl.col("first_day"), pl.col("last_day"))
     losing, conflicting = _twins(rows, place)
-    loses = pl.when(pl.col("row").is_in(losing)).then(pl.coalesce(RESOLVED, pl.lit("duplicate")))
+    loses = pl.when(pl.col("row").is_in(losing.implode())).then(pl.coalesce(RESOLVED, pl.lit("duplicate")))
     outcome = (
         pl.when(own_day == day)
         .then(pl.coalesce(loses, pl.lit("usage")))
@@ -116,7 +116,7 @@ def with_outcomes(rows: pl.DataFrame, day: dt.date, objects: pl.DataFrame) -> pl
         .join(objects, on=OBJECT, how="left", maintain_order="left")
         .select(
             "row", "request_id", "event_time", *place, outcome.alias(OUTCOME),
-            pl.col("row").is_in(conflicting).alias(CONFLICTS),
+            pl.col("row").is_in(conflicting.implode()).alias(CONFLICTS),
         )
         .sort("event_time", "request_id", *place)
     )  # fmt: skip

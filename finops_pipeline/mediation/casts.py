@@ -43,8 +43,8 @@ def typed(frame: pl.DataFrame, fields: Mapping[str, Field]) -> pl.DataFrame:
     columns, reasons = [], []
     for name, field in fields.items():
         raw = frame.get_column(name)
-        if field.kind is Kind.TEXTS or field.kind is Kind.OCCURRENCES:
-            columns.append(raw.cast(pl.Int64) if field.kind is Kind.OCCURRENCES else raw)
+        if field.kind in _TYPED:
+            columns.append(raw.cast(_TYPED[field.kind]))
             continue
         if field.absent:
             raw = raw.set(raw.is_in(list(field.absent)).fill_null(False), None)
@@ -59,6 +59,9 @@ def typed(frame: pl.DataFrame, fields: Mapping[str, Field]) -> pl.DataFrame:
         defect = defect.zip_with(defect.is_not_null(), reason)
     return frame.with_columns(*columns, defect.alias(DEFECT))
 
+
+_TYPED = {Kind.TEXTS: pl.List(pl.String()), Kind.OCCURRENCES: pl.Int64(), Kind.GIVEN: pl.Boolean()}
+"""Kinds that the reader has made what they are."""
 
 _EXPECTED = {
     Kind.COUNT: f"a whole number from 0 to {MAX_COUNT:.0e}".replace("+", ""),

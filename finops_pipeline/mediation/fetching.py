@@ -66,7 +66,7 @@ def bodies(store: ObjectStore, refs: Iterable[ObjectRef], folder: Path) -> Itera
         try:
             store.download(ref, path)
             yield i, path.open("rb")
-        except ObjectGoneError:
+        except (ObjectGoneError, FileNotFoundError):  # a local file may go in between
             yield i, None
         finally:
             path.unlink(missing_ok=True)

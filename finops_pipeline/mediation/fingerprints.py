@@ -20,7 +20,14 @@ FINGERPRINT_HEX = 32
 MEMBER = "prompt: "
 """Before the name of a member of the prompt: a column of its own, of texts, that goes no further than the hashes."""
 
-_ABSENT = (b"[]", b"{}")
+KNOWN_KEY = (
+    f"{KEY_VARIABLE} is not set: prompts are hashed with a key that everybody knows, so that guesses can be tested "
+    "against the hashes. Set it to a secret of your own; all days are then read again."
+)
+"""What a person should know of a run with the default key."""
+
+_ABSENT = (b"", b"[]", b"{}")
+_LONGEST_ABSENT = 2
 _BLOCK = 64
 _DEFAULT_KEY = b"finops_pipeline: no key is set"
 
@@ -67,32 +74,32 @@ def with_fingerprints(batch: pa.RecordBatch, key: FingerprintKey, redacted: Sequ
         key: What they are hashed with.
         redacted: What stands for prompts that were not logged.
     """
-    members = [_Member(name, batch.column(name)) for name in batch.schema.names if name.startswith(MEMBER)]
+    columns = (_Member(name, batch.column(name)) for name in batch.schema.names if name.startswith(MEMBER))
+    members = [m for m in columns if m.ends[-1] > m.ends[0]]
     # One look over all texts of the batch spares a look at each.
     suspects = [m for m in members if redacted and _holds_any(bytes(m.bytes), redacted)]
+    parts = [(m.label, m.ends, m.bytes, m in suspects) for m in members]
     inner, outer = hashlib.sha256(key.inner_pad), hashlib.sha256(key.outer_pad)
-    hashed: list[str | None] = []
-    for row in range(len(batch)):
+    hashed: list[str | None] = [None] * len(batch)
+    for row in range(len(batch)) if members else ():
         within = None
-        for member in members:
-            start, end = member.ends[row], member.ends[row + 1]
-            text = member.bytes[start:end]
-            if start == end or (end - start == 2 and text in _ABSENT):
+        for label, ends, texts, suspect in parts:
+            start, end = ends[row], ends[row + 1]
+            if end - start <= _LONGEST_ABSENT and texts[start:end] in _ABSENT:
                 continue
-            if member in suspects and _is_redacted(bytes(text), redacted):
+            text = texts[start:end]
+            if suspect and _is_redacted(bytes(text), redacted):
                 within = None
                 break
             if within is None:
                 within = inner.copy()
-            within.update(member.label)
+            within.update(label)
             within.update(text)
             within.update(b"\n")
-        if within is None:
-            hashed.append(None)
-        else:
+        if within is not None:
             around = outer.copy()
             around.update(within.digest())
-            hashed.append(around.hexdigest()[:FINGERPRINT_HEX])
+            hashed[row] = around.hexdigest()[:FINGERPRINT_HEX]
     return batch.append_column("prompt_fingerprint", pa.array(hashed, pa.string()))
 
 

@@ -4,6 +4,7 @@ A format says which object of a folder describes the job of the records beside i
 config may say more. The object itself is one record, and no usage.
 """
 
+import re
 from dataclasses import dataclass
 
 import msgspec
@@ -28,6 +29,7 @@ class _Described:
 
 
 _UNKNOWN = _Described(None, None, None, None, None)
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Jobs:
@@ -47,10 +49,13 @@ class Jobs:
         Raises:
             ValueError: it is no JSON object.
         """
-        said = msgspec.json.decode(document, type=dict[str, object])
+        try:
+            said = msgspec.json.decode(document, type=dict[str, object])
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
         job = self._job
-        paths = (job.time, job.model, job.team, job.project, job.records)
-        self._described[folder_of(key)] = _Described(*(_text_at(said, path) for path in paths))
+        asked = (job.time, job.model, job.team, job.project, job.records)
+        self._described[folder_of(key)] = _Described(*(_first_text(said, places) for places in asked))
 
     def columns(self, objects: Objects) -> pl.DataFrame:
         """The job columns of each object, one row an object."""
@@ -83,7 +88,7 @@ class Jobs:
         told = []
         for folder, job in sorted(self._described.items()):
             wanted, got = job.records, read.get(folder, 0)
-            if wanted is not None and wanted.isdigit() and int(wanted) != got:
+            if wanted is not None and _NUMBER.fullmatch(wanted) and int(wanted) != got:
                 told.append(f"{folder or 'the source'}: the job had {wanted} records, and {got} were read")
         return told
 
@@ -93,8 +98,12 @@ def folder_of(key: str) -> str:
     return key.rpartition("/")[0]
 
 
-def _text_at(document: object, path: tuple[str, ...]) -> str | None:
-    for step in path:
+def _first_text(document: object, places: tuple[str, ...]) -> str | None:
+    return next((said for place in places if (said := _text_at(document, place)) is not None), None)
+
+
+def _text_at(document: object, place: str) -> str | None:
+    for step in place.split("."):
         document = document.get(step) if isinstance(document, dict) else None
-    usable = path and isinstance(document, str | int | float) and not isinstance(document, bool)
+    usable = isinstance(document, str | int | float) and not isinstance(document, bool)
     return str(document) if usable and document != "" else None

@@ -10,11 +10,16 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+import polars as pl
+
 from finops_pipeline.errors import SourceError
+from finops_pipeline.mediation.ahead import in_order
 from finops_pipeline.mediation.objects import ObjectRef, ObjectStore
+from finops_pipeline.schemas import INSTANT
 
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
@@ -25,6 +30,9 @@ MAX_DEPTH = 16
 
 LISTINGS = 8
 """Listings under way at once."""
+
+LISTED = 10_000
+"""Objects of a listing that become columns at once."""
 
 HALF_A_DAY = 12
 """From this many hours of a date on, one listing of the whole date is cheaper than a listing an hour."""
@@ -185,11 +193,24 @@ class DatedKeys:
         prefixes = [root + prefix for root in roots for prefix in self.prefixes(day, clock)]
         # A listing is a wait for the store: many teams' folders are many waits, so they are waited for together.
         with ThreadPoolExecutor(LISTINGS) as pool:
-            for refs in pool.map(lambda prefix: list(store.objects(prefix)), prefixes):
-                for ref in refs:
+            for refs in in_order(lambda prefix: pool.submit(_listed, store, prefix), prefixes, held=2 * LISTINGS):
+                for ref in _refs(refs):
                     placed = self.place(ref, clock)
                     if placed is not None and placed.read_by(day):
                         yield placed
+
+
+def _listed(store: ObjectStore, prefix: str) -> list[pl.DataFrame]:
+    """A listing, a column for each thing: a third of what the objects take that Python has for it."""
+    refs = store.objects(prefix)
+    chunks = iter(lambda: list(islice(((r.key, r.size, r.etag, r.modified) for r in refs), LISTED)), [])
+    columns: dict[str, Any] = {"key": pl.String, "size": pl.Int64, "etag": pl.String, "modified": INSTANT}
+    return [pl.DataFrame(chunk, schema=columns, orient="row") for chunk in chunks]
+
+
+def _refs(listed: list[pl.DataFrame]) -> Iterator[ObjectRef]:
+    for frame in listed:
+        yield from (ObjectRef(*row) for row in frame.iter_rows())
 
 
 def days_of_date(local: dt.datetime, clock: Clock) -> tuple[dt.date, dt.date, dt.date]:

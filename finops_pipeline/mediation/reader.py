@@ -30,6 +30,10 @@ LINE_BUFFER = 16 << 20
 """Least size of the reader's line buffer, in bytes: about that of a piece (measured: smaller ones need more memory)."""
 
 
+TYPES = "json types"
+"""Column with the JSON types of texts that look like JSON, by document."""
+
+
 class UnreadableError(Exception):
     """The file is none that can be read."""
 
@@ -74,13 +78,13 @@ def read_json_lines(
     taken = _Taken(fmt, fmt.embedded)
     # One call takes every path: each further JSON function would parse the whole line again, into memory of its own.
     lines = f"""
-        SELECT coalesce(starts_with(json::VARCHAR, '{{'), false) AS {IS_RECORD},
+        SELECT json, coalesce(starts_with(json::VARCHAR, '{{'), false) AS {IS_RECORD},
                json_extract_string(json, [{", ".join(map(_quoted, taken.outer))}]) AS texts
         FROM read_ndjson_objects(
             {_quoted(str(file))}, format='newline_delimited', ignore_errors=true,
             maximum_object_size={max(LINE_BUFFER, longest + 1024)}, compression='none'
         )"""  # noqa: S608 (a path of our own temporary folder, JSON paths of our own format modules)
-    yield from _numbered(_frames(database, taken.query(lines), fmt, key, block_chars))
+    yield from _numbered(_frames(database, taken, lines, key, block_chars))
 
 
 def read_parquet(
@@ -97,7 +101,7 @@ def read_parquet(
     except duckdb.Error as error:
         raise UnreadableError(str(error)) from error
     texts = {name: _text_of(_name(name), kind) for name, kind in types.items()}
-    yield from _numbered(_frames(database, _of_table(fmt, texts, table), fmt, key, block_chars))
+    yield from _numbered(_frames(database, *_of_table(fmt, texts, table), key, block_chars))
 
 
 def read_frame(
@@ -113,13 +117,13 @@ def read_frame(
     texts = {name: f"c{place}" for place, name in enumerate(frame.columns)}
     database.register("cells", frame.rename(texts).to_arrow())
     try:
-        return pl.concat(_frames(database, _of_table(fmt, texts, "cells"), fmt, key, block_chars))
+        return pl.concat(_frames(database, *_of_table(fmt, texts, "cells"), key, block_chars))
     finally:
         database.unregister("cells")
 
 
-def _of_table(fmt: Format, texts: Mapping[str, str], table: str) -> str:
-    """SQL for the rows of a table.
+def _of_table(fmt: Format, texts: Mapping[str, str], table: str) -> tuple["_Taken", str]:
+    """How paths are taken from the rows of a table, and SQL for these.
 
     Args:
         fmt: The format.
@@ -128,10 +132,10 @@ def _of_table(fmt: Format, texts: Mapping[str, str], table: str) -> str:
     """
     paths = [*fmt.prompt.values(), *(_container(f) for f in fmt.fields.values())]
     whole = {path for path in fmt.embedded if _first_step(path) == path}
-    taken = _Taken(fmt, tuple(sorted({step for path in paths if (step := _first_step(path)) != path} | whole)))
+    embedded = sorted({step for path in paths if (step := _first_step(path)) != path} | whole)
+    taken = _Taken(fmt, tuple(embedded), of_cells=True)
     cells = [texts.get(path.removeprefix("$.").strip('"'), "NULL::VARCHAR") for path in taken.outer]
-    rows = f"SELECT true AS {IS_RECORD}, [{', '.join(cells)}] AS texts FROM {table}"  # noqa: S608 (as above)
-    return taken.query(rows)
+    return taken, f"SELECT true AS {IS_RECORD}, [{', '.join(cells)}] AS texts FROM {table}"  # noqa: S608 (as above)
 
 
 def _text_of(column: str, kind: str) -> str:
@@ -147,28 +151,44 @@ def _first_step(path: str) -> str:
 
 
 class _Taken:
-    """How the paths of a format are taken from records: at once, save for those that lead into embedded documents."""
+    """How the paths of a format are taken from records: at once, save for those that lead into embedded documents.
 
-    def __init__(self, fmt: Format, embedded: tuple[str, ...]) -> None:
-        self._fmt = fmt
+    Args:
+        fmt: The format.
+        embedded: Paths of values that may be JSON documents written as texts.
+        of_cells: Whether paths of one step are cells, which have no type but what their texts look like.
+    """
+
+    def __init__(self, fmt: Format, embedded: tuple[str, ...], *, of_cells: bool = False) -> None:
+        self.fmt, self._of_cells = fmt, of_cells
         self.outer: list[str] = list(embedded)
         """Paths into the record itself; the query's innermost part gives their texts as the list ``texts``."""
         self._inner: list[list[str]] = [[] for _ in embedded]
         self._places: dict[str, str] = {}
+        self._stands: dict[str, tuple[str, str]] = {}
+        """Path: SQL for the JSON document that its value stands in, and the path in there."""
         for path in [*fmt.prompt.values(), *(_container(f) for f in fmt.fields.values())]:
             self._places.setdefault(path, self._place(path, embedded))
+        self._texts: dict[str, dict[str, str]] = {}
+        """SQL for a JSON document: the fields that are texts in it, with their paths there."""
+        for name, field in fmt.fields.items():
+            if field.kind is Kind.TEXT:
+                document, path = self._stands[field.path]
+                self._texts.setdefault(document, {})[name] = path
 
     def _place(self, path: str, embedded: tuple[str, ...]) -> str:
         for n, outer in enumerate(embedded):
-            if path == outer:  # as JSON, so that it is the same text however it was written; else as it stands
-                self._inner[n].append("$")
-                return f"coalesce(texts_{n}[{len(self._inner[n])}], texts[{n + 1}])"
-            if path.startswith((f"{outer}.", f"{outer}[")):
+            if path == outer or path.startswith((f"{outer}.", f"{outer}[")):
                 self._inner[n].append("$" + path.removeprefix(outer))
-                return f"texts_{n}[{len(self._inner[n])}]"
+                self._stands[path] = f"TRY_CAST(texts[{n + 1}] AS JSON)", self._inner[n][-1]
+                found = f"texts_{n}[{len(self._inner[n])}]"
+                # As JSON, so that it is the same text however it was written; else as it stands.
+                return f"coalesce({found}, texts[{n + 1}])" if path == outer else found
         if path not in self.outer:
             self.outer.append(path)
-        return f"texts[{self.outer.index(path) + 1}]"
+        place = f"texts[{self.outer.index(path) + 1}]"
+        self._stands[path] = (f"TRY_CAST({place} AS JSON)", "$") if self._of_cells else ("json", path)
+        return place
 
     def query(self, records: str) -> str:
         """SQL for the columns of ``read_json_lines`` from SQL that gives ``is_record`` and ``texts``.
@@ -182,25 +202,69 @@ class _Taken:
         ]
         if within:
             records = f"SELECT *, {', '.join(within)} FROM ({records})"  # noqa: S608 (as above)
-        columns = [
-            f"{_column(f, self._places[_container(f)])} AS {_name(name)}" for name, f in self._fmt.fields.items()
-        ]
-        prompt = {member: self._places[path] for member, path in self._fmt.prompt.items()}
+        columns = [f"{self._column(f)} AS {_name(name)}" for name, f in self.fmt.fields.items()]
+        prompt = {member: self._places[path] for member, path in self.fmt.prompt.items()}
         columns += [f"{text} AS {_name(MEMBER + member)}" for member, text in prompt.items()]
+        columns += [f"{self._types()} AS {_name(TYPES)}"] if self._texts else []
         return f"SELECT {IS_RECORD}, {', '.join(columns)} FROM ({records})"  # noqa: S608 (as above)
+
+    def _types(self) -> str:
+        """SQL for the JSON types of the texts, in the order of ``_texts``; null where nothing looks like JSON.
+
+        One look at all texts of a record decides, since asking parses it again.
+        """
+        texts = ", ".join(self._places[f.path] for f in self.fmt.fields.values() if f.kind is Kind.TEXT)
+        asked = [
+            f"json_type({document}, [{', '.join(_quoted(path) for path in fields.values())}])"
+            for document, fields in self._texts.items()
+        ]
+        looks_like_json = rf"regexp_matches(concat_ws(chr(10), {texts}), '(^|\n)\s*[{{\[]')"
+        return f"CASE WHEN {looks_like_json} THEN [{', '.join(asked)}] END"
+
+    def without_nested(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with null in place of texts that are none, but objects or arrays: they may hold prompts."""
+        if TYPES not in frame.columns:
+            return frame
+        types = frame.get_column(TYPES)
+        frame = frame.drop(TYPES)
+        if types.null_count() == frame.height:
+            return frame
+        cleared = []
+        for n, fields in enumerate(self._texts.values()):
+            of_document = types.list.get(n)
+            for place, name in enumerate(fields):
+                nested = of_document.list.get(place).is_in(["OBJECT", "ARRAY"]).fill_null(False)
+                cleared.append(frame.get_column(name).set(nested, None))
+        return frame.with_columns(cleared)
+
+    def _column(self, field: Field) -> str:
+        """SQL for a field."""
+        container = _container(field)
+        taken, inner = self._places[container], "$" + field.path.removeprefix(container)
+        match field.kind:
+            case Kind.GIVEN:
+                return f"coalesce({taken} NOT IN ('', 'null'), false)"
+            case Kind.TEXTS:
+                whole = f"TRY_CAST(TRY_CAST({taken} AS JSON) AS JSON[])"
+                found = whole if inner == "$" else _matches(taken, inner)
+                scalar = "CASE WHEN json_type(x) NOT IN ('OBJECT', 'ARRAY') THEN x ->> '$' END"
+                return f"list_transform({found}, lambda x: {scalar})"
+            case Kind.OCCURRENCES:
+                return f"len({_matches(taken, inner)})"
+        return taken
 
 
 def _frames(
-    database: duckdb.DuckDBPyConnection, query: str, fmt: Format, key: FingerprintKey, block_chars: int
+    database: duckdb.DuckDBPyConnection, taken: _Taken, records: str, key: FingerprintKey, block_chars: int
 ) -> Iterator[pl.DataFrame]:
     try:
-        for batch in database.sql(query).to_arrow_reader(BATCH_ROWS):
-            hashed = with_fingerprints(batch, key, fmt.redacted)
+        for batch in database.sql(taken.query(records)).to_arrow_reader(BATCH_ROWS):
+            hashed = with_fingerprints(batch, key, taken.fmt.redacted)
             if block_chars:
                 hashed = with_prefix_block_hashes(hashed, key, block_chars)
             frame = pl.from_arrow(hashed.drop_columns([c for c in batch.schema.names if c.startswith(MEMBER)]))
             assert isinstance(frame, pl.DataFrame)
-            yield frame
+            yield taken.without_nested(frame)
     except (duckdb.Error, OSError) as error:
         if "Out of Memory" in str(error):
             raise MemoryLimitError(
@@ -232,17 +296,9 @@ def _container(field: Field) -> str:
     return field.path.partition("[*]")[0]
 
 
-def _column(field: Field, taken: str) -> str:
-    """SQL for a field from the text of its container."""
-    inner = "$" + field.path.removeprefix(_container(field))
-    match field.kind:
-        case Kind.TEXTS if inner != "$":
-            return f"json_extract_string(TRY_CAST({taken} AS JSON), {_quoted(inner)})::VARCHAR[]"
-        case Kind.TEXTS:
-            return f"TRY_CAST(TRY_CAST({taken} AS JSON) AS VARCHAR[])"
-        case Kind.OCCURRENCES:
-            return f"len(json_extract(TRY_CAST({taken} AS JSON), {_quoted(inner)}))"
-    return taken
+def _matches(document: str, path: str) -> str:
+    """SQL for the list of what a path with wildcards leads to in a document that is a text."""
+    return f"json_extract(TRY_CAST({document} AS JSON), {_quoted(path)})"
 
 
 def _quoted(value: str) -> str:

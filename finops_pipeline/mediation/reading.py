@@ -92,6 +92,13 @@ class Reading:
                 self._read_lines(file)
             else:
                 self._read_table(file)
+        except (UnreadableError, EOFError, FileNotFoundError) as error:
+            if not (isinstance(file, Piece) and file.grows):
+                raise
+            raise SourceError(
+                f"source {self.rules.source}, {self.objects[file.objects[0]].key}: the file was cut or removed while it "
+                "was read. Nothing of the day is written. Run it again once nobody changes what is there already."
+            ) from error
         finally:
             file.path.unlink(missing_ok=True)
 
@@ -120,6 +127,8 @@ class Reading:
             )
             self.account.count_read(placed)
             bad.append(self._take(placed))
+        if rows != piece.lines and piece.grows:
+            raise UnreadableError("it has got shorter")
         if rows != piece.lines:
             raise ConservationError(
                 f"{piece.lines} lines were fetched, but {rows} were read. Nothing is written. This is a defect of the "

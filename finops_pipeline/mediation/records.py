@@ -56,6 +56,8 @@ def usage_rows(frame: pl.DataFrame, fmt: Format, *, start: dt.date, now: dt.date
     rows = given.with_columns(
         pl.col("request_id").fill_null(pl.format("{}#{}", "raw_object", "raw_line")),
         pl.col("batch").fill_null(False),
+        # What a batch job answers is never streamed.
+        pl.when("batch").then(pl.col("stream").fill_null(False)).otherwise("stream").alias("stream"),
         pl.col("request_count").fill_null(1),
         pl.col(NOT_USAGE).fill_null(False),
         # A usage block names what there was; a failed call without one used nothing; all else is unknown.

@@ -7,10 +7,8 @@ downstream speaks of objects and their own lines.
 """
 
 import contextlib
-import hashlib
 import io
 import os
-import re
 import tempfile
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from finops_pipeline.formats.format import Documents
+from finops_pipeline.mediation.documents import Bounds, OpenLine, documents_in, overlong, records_of
 from finops_pipeline.mediation.fetching import bodies
 from finops_pipeline.mediation.inflate import BOM, Damage, compression_of, plain_chunks
 from finops_pipeline.mediation.listed import Fetched, Objects
@@ -84,14 +83,6 @@ class TableFile:
     index: int
     encoding: str
     damage: str = ""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What one object may do to us (``limits`` in the config)."""
-
-    max_line_bytes: int
-    max_inflate_ratio: int
 
 
 def spool(
@@ -230,71 +221,6 @@ def _cut_to_whole_lines(path: Path) -> None:
         file.truncate(end)
 
 
-def overlong(length: int) -> str:
-    """The reason for a line that is longer than the limit."""
-    return f"a line of {length} bytes, over limits.max_line_bytes"
-
-
-class _OpenLine:
-    """The line, or the document, that has no end yet: held up to the limit, only hashed beyond it.
-
-    Attributes:
-        broken: Why it has none, where the stream that it stood in is damaged.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._parts: list[bytes] = []
-        self.length, self.broken = 0, ""
-        self._hashing = hashlib.sha256()
-
-    @property
-    def overlong(self) -> bool:
-        return self.length > self._limit
-
-    def add(self, part: bytes) -> None:
-        before, self.length = self.overlong, self.length + len(part)
-        if before:
-            self._hashing.update(part)
-            return
-        self._parts.append(part)
-        if self.overlong:
-            for held in self._parts:
-                self._hashing.update(held)
-            self._parts.clear()
-
-    def bytes(self) -> bytes:
-        return b"".join(self._parts)
-
-    def sha256(self) -> str:
-        return self._hashing.hexdigest() if self.overlong else hashlib.sha256(self.bytes()).hexdigest()
-
-
-_BRACE_ALONE = re.compile(rb"\s*\{[ \t\r]*\n")
-
-
-def _documents(body: BinaryIO, documents: Documents, bounds: Bounds, fetched: Fetched) -> Iterator["_OpenLine"]:
-    """The documents of an object; what a damaged stream leaves unfinished is one that says so.
-
-    No document fills a line with a brace alone: one that begins so goes on over all lines of its object.
-    """
-    damage = Damage()
-    text = _OpenLine(bounds.max_line_bytes)
-    one: bool | None = True if documents.whole else None
-    for chunk in plain_chunks(body, damage, bounds.max_inflate_ratio):
-        if one is None and not chunk.isspace():
-            one = _BRACE_ALONE.match(chunk) is not None
-        *whole, rest = [chunk] if one else chunk.split(b"\n")
-        for part in whole:
-            text.add(part)
-            yield text
-            text = _OpenLine(bounds.max_line_bytes)
-        text.add(rest)
-    if damage.reason:
-        fetched.state, text.broken = "damaged", damage.reason
-    yield text
-
-
 class _Pieces:
     """Pieces in the making: lines are copied, counted and, where they cannot be read, replaced by holes."""
 
@@ -309,7 +235,7 @@ class _Pieces:
         damage = Damage()
         number = 0  # lines of the object so far
         self._begin(index, number)
-        line = _OpenLine(self._bounds.max_line_bytes)
+        line = OpenLine(self._bounds.max_line_bytes)
         for chunk in plain_chunks(body, damage, self._bounds.max_inflate_ratio):
             head, end, rest = chunk.partition(b"\n")
             line.add(head)
@@ -319,7 +245,7 @@ class _Pieces:
             block, end, rest = rest.rpartition(b"\n")
             if end:
                 number += self._block(block, fetched, number)
-            line = _OpenLine(self._bounds.max_line_bytes)
+            line = OpenLine(self._bounds.max_line_bytes)
             line.add(rest)
             if self._full():
                 yield self._finish()
@@ -335,14 +261,16 @@ class _Pieces:
         """Copy the records of an object's documents, a line each; yields the pieces that they fill."""
         number = 0  # records of the object so far
         self._begin(index, number)
-        for text in _documents(body, documents, self._bounds, fetched):
-            if not text.broken and not text.bytes().strip():
+        for text in documents_in(body, self._bounds, whole=documents.whole):
+            reason = text.unreadable
+            if text.broken:
+                fetched.state = "damaged"
+            elif not reason and _blank(text.bytes()):
                 continue
             fetched.count_document()
-            reason = text.broken or (overlong(text.length) if text.overlong else "")
             try:
-                for record in documents.records(text.bytes()) if not reason else ():
-                    line = _OpenLine(self._bounds.max_line_bytes)
+                for record in records_of(text.bytes(), documents.records) if not reason else ():
+                    line = OpenLine(self._bounds.max_line_bytes)
                     line.add(record.replace(b"\n", b" "))  # between tokens: inside a text none may stand
                     number += self._line(line, fetched, number)
                     if self._full():
@@ -379,7 +307,7 @@ class _Pieces:
         self.close()
         return self._piece
 
-    def _line(self, line: _OpenLine, fetched: Fetched, number: int) -> int:
+    def _line(self, line: OpenLine, fetched: Fetched, number: int) -> int:
         """Copy one line; how many it counts for."""
         if line.overlong:
             return self._hole(fetched, number + 1, line, overlong(line.length))
@@ -392,7 +320,7 @@ class _Pieces:
             self._write(block + b"\n", counted, len(block))
             return counted
         for text in block.split(b"\n"):
-            line = _OpenLine(self._bounds.max_line_bytes)
+            line = OpenLine(self._bounds.max_line_bytes)
             line.add(text)
             counted += self._line(line, fetched, number + counted)
         return counted
@@ -403,7 +331,7 @@ class _Pieces:
         self._write(line + b"\n", 1, len(line))
         return 1
 
-    def _hole(self, fetched: Fetched, number: int, line: _OpenLine, reason: str) -> int:
+    def _hole(self, fetched: Fetched, number: int, line: OpenLine, reason: str) -> int:
         fetched.add_hole(number, (line.length, line.sha256(), reason))
         self._write(HOLE, 1, len(HOLE))
         return 1

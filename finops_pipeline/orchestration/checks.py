@@ -4,6 +4,7 @@ The verdicts are pure functions of counts, without Dagster, the clock or the lak
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,15 +20,15 @@ from finops_pipeline.orchestration.session import Session
 from finops_pipeline.schemas import (
     BUDGET_STATUS,
     DAILY_COSTS,
-    INGEST_OBJECTS,
     OUTCOMES,
     PRICED_USAGE,
-    TOKEN_CLASSES,
     TOTAL,
+    USAGE,
 )
 
 if TYPE_CHECKING:
     from finops_pipeline.lake import Lake
+    from finops_pipeline.pricing.totals import PricedTotals
 
 EVERY_RECORD_COUNTED = "every_record_counted"
 NOTHING_QUARANTINED = "nothing_quarantined"
@@ -84,22 +85,21 @@ def nearly_duplicated(counts: Mapping[str, int]) -> Verdict:
     return Verdict(near == 0, sentence, {"near_duplicates": near, "usage": calls})
 
 
-def unpriced(tokens: int, unpriced_tokens: int, unpriced_calls: int, tolerated: Decimal) -> Verdict:
+def unpriced(priced: "PricedTotals", tolerated: Decimal) -> Verdict:
     """Whether the share of tokens without a price is within ``limits.unpriced_share``."""
-    share = Decimal(unpriced_tokens) / Decimal(tokens) if tokens else Decimal(0)
-    sentence = f"calls without a price: {unpriced_calls:,}, with {unpriced_tokens:,} tokens ({share:.3%} of all)"
-    passed = share <= tolerated and not (tokens == 0 and unpriced_calls)
-    return Verdict(
-        passed,
-        sentence,
-        {"unpriced_requests": unpriced_calls, "unpriced_tokens": unpriced_tokens, "unpriced_share": float(share)},
-    )
+    calls, tokens = priced.unpriced_calls, priced.unpriced_tokens
+    share = Decimal(tokens) / Decimal(priced.tokens) if priced.tokens else Decimal(0)
+    sentence = f"calls without a price: {calls:,}, with {tokens:,} tokens ({share:.3%} of all)"
+    passed = share <= tolerated and not (priced.tokens == 0 and calls)
+    facts = {"unpriced_requests": calls, "unpriced_tokens": tokens, "unpriced_share": float(share)}
+    return Verdict(passed, sentence, facts)
 
 
-def rolled_up(priced: tuple[int, Decimal], costs: tuple[int, Decimal]) -> Verdict:
+def rolled_up(priced: "PricedTotals", calls: int, cost: Decimal) -> Verdict:
     """Whether the rollup holds what was priced: calls, and USD to the last decimal."""
-    sentence = f"{priced[0]:,} calls for {priced[1]:f} USD priced, {costs[0]:,} calls for {costs[1]:f} USD rolled up"
-    return Verdict(priced == costs, sentence, {"calls_priced": priced[0], "calls_rolled_up": costs[0]})
+    sentence = f"{priced.calls:,} calls for {priced.cost:f} USD priced, {calls:,} calls for {cost:f} USD rolled up"
+    passed = (priced.calls, priced.cost) == (calls, cost)
+    return Verdict(passed, sentence, {"calls_priced": priced.calls, "calls_rolled_up": calls})
 
 
 def within_budget(latest: Sequence[tuple[str, Decimal, str]]) -> Verdict:
@@ -120,17 +120,14 @@ def asset_checks(config: Config) -> list[dg.AssetChecksDefinition]:
             NEARLY_ALL_PRICED,
             "The share of tokens without a price is within limits.unpriced_share.",
             WARN,
-            lambda lake, days: unpriced(*_token_counts(lake.scan(PRICED_USAGE, **days)), config.limits.unpriced_share),
+            lambda lake, days: unpriced(_priced(lake, days), config.limits.unpriced_share),
         ),
         _check(
             ROLLED_UP,
             EVERY_CALL_ROLLED_UP,
             "Calls and costs add up to those of priced_usage, to the last decimal.",
             ERROR,
-            lambda lake, days: rolled_up(
-                _sums(lake.scan(PRICED_USAGE, **days), "request_count"),
-                _sums(lake.scan(DAILY_COSTS, **days), "requests"),
-            ),
+            lambda lake, days: rolled_up(_priced(lake, days), *_sums(lake.scan(DAILY_COSTS, **days))),
         ),
         _check(
             BUDGETS,
@@ -180,30 +177,30 @@ def _latest(status: pl.LazyFrame) -> list[tuple[str, Decimal, str]]:
     return latest.select("budget", "share", "status").collect().rows()
 
 
-def _sums(table: pl.LazyFrame, calls: str) -> tuple[int, Decimal]:
-    count, cost = table.select(pl.col(calls).sum(), pl.col("cost").sum().cast(TOTAL)).collect().row(0)
-    return count, cost
+def _sums(costs: pl.LazyFrame) -> tuple[int, Decimal]:
+    calls, cost = costs.select(pl.col("requests").sum(), pl.col("cost").sum().cast(TOTAL)).collect().row(0)
+    return calls, cost
+
+
+def _priced(lake: "Lake", days: Days) -> "PricedTotals":
+    """What the calls of these days come to, as their files say; they are read where these are too old to say it."""
+    from finops_pipeline.pricing.totals import PricedTotals, totals_of
+
+    told = {part.date: stamp.notes.get("totals") for part, stamp in lake.stamps(PRICED_USAGE, **days)}
+    untold = [day for day, totals in told.items() if not isinstance(totals, dict)]
+    known = [PricedTotals.noted(totals) for totals in told.values() if isinstance(totals, dict)]
+    return sum(known, totals_of(lake.scan(PRICED_USAGE, date=untold)) if untold else PricedTotals())
 
 
 def _judge_account(source: str, judge: Callable[[Mapping[str, int]], Verdict], lake: "Lake", days: Days) -> Verdict:
-    objects = lake.scan(INGEST_OBJECTS, source=source, **days)
-    return judge(
-        objects.select(pl.col("records", *OUTCOMES, "conflicts", "near_duplicates").sum()).collect().row(0, named=True)
-    )
+    from finops_pipeline.mediation.result import told_before
 
-
-def _token_counts(calls: pl.LazyFrame) -> tuple[int, int, int]:
-    """Tokens, and the tokens and calls that have no price. Counts that contradict themselves are no tokens."""
-    believed = pl.col("price_reason").ne_missing(pl.lit("invalid_usage"))
-    tokens = pl.sum_horizontal(TOKEN_CLASSES)
-    without = pl.col("price_status") == "unpriced"
-    counts = calls.select(
-        tokens.filter(believed).sum(),
-        tokens.filter(without & believed).sum().alias("unpriced_tokens"),
-        pl.col("request_count").filter(without).sum().alias("unpriced_calls"),
-    )
-    all_tokens, unpriced_tokens, unpriced_calls = counts.collect().row(0)
-    return all_tokens, unpriced_tokens, unpriced_calls
+    counts = Counter(dict.fromkeys(("records", *OUTCOMES, "conflicts", "near_duplicates"), 0))
+    for _, stamp in lake.stamps(USAGE, source=source, **days):
+        told = told_before(stamp.notes)
+        parts = {"records": told.records, "conflicts": told.conflicts, "near_duplicates": told.near_duplicates}
+        counts.update(told.outcomes | parts)
+    return judge(counts)
 
 
 def _days(context: dg.AssetCheckExecutionContext) -> Days:

@@ -24,6 +24,7 @@ from finops_pipeline.mediation.day import DayResult, mediate_day
 from finops_pipeline.orchestration.context import Fact, Preview, StepContext, StepResult
 from finops_pipeline.pricing.book import PriceBook, compile_book
 from finops_pipeline.pricing.rating import rate
+from finops_pipeline.pricing.totals import PricedTotals, totals_of
 from finops_pipeline.reports.numbers import visible
 from finops_pipeline.schemas import DAILY_COSTS, INGEST_OBJECTS, PRICE_BOOK, PRICED_USAGE, QUARANTINE, USAGE
 
@@ -54,6 +55,7 @@ def mediate(context: StepContext, partition: str, *, source: str) -> StepResult:
         **result.outcomes,
         "conflicts": result.conflicts,
         "near_duplicates": result.near_duplicates,
+        "retries": result.retries,
         "warnings": list(result.warnings),
         **_details(context.lake, source, day, result),
     }
@@ -112,9 +114,13 @@ def price(context: StepContext, partition: str) -> StepResult:
             _keep_book(context, book)
             stamp = Stamp(PRICED_USAGE.version, digest, context.run, notes)
             with lake.writer(PRICED_USAGE, stamp, date=day) as append:
+                totals = PricedTotals()
                 for usage in _usage_batches(lake, day, sorted(delivered)):
                     owned = assign_owners(usage, config.ownership, config.teams)
-                    append(PRICED_USAGE.conform(rate(owned, book, basis)).collect())
+                    calls = PRICED_USAGE.conform(rate(owned, book, basis)).collect()
+                    append(calls)
+                    totals += totals_of(calls.lazy())
+                append.annotate({"totals": totals.notes()})
     return StepResult(
         changed,
         {
@@ -142,6 +148,7 @@ def roll_up(context: StepContext, partition: str) -> StepResult:
         if changed:
             costs = DAILY_COSTS.conform(daily_costs(lake.scan(PRICED_USAGE, date=day))).collect()
             notes = {**priced.notes, "priced_usage": priced.input_digest}
+            notes.pop("totals", None)  # of calls; what the rows here come to is to be held against it
             lake.write(DAILY_COSTS, costs, Stamp(DAILY_COSTS.version, digest, context.run, notes), date=day)
     totals = lake.scan(DAILY_COSTS, date=day).select(pl.len(), pl.col("requests").sum(), pl.col("cost").sum()).collect()
     rows, requests, cost = totals.row(0)

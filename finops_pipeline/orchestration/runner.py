@@ -16,6 +16,7 @@ from finops_pipeline.days import days_between, days_of, month_of
 from finops_pipeline.errors import ConfigError
 from finops_pipeline.lake import open_lake
 from finops_pipeline.mediation.day import days_with_fresh_strays
+from finops_pipeline.mediation.fingerprints import KNOWN_KEY, FingerprintKey
 from finops_pipeline.orchestration.checks import TOLD_BY_MEDIATION, WITHIN_BUDGET
 from finops_pipeline.orchestration.code_location import build_definitions
 from finops_pipeline.orchestration.continuation import WATCHING, AssetDay, daily_upstream, runnable_stretches
@@ -147,6 +148,9 @@ class _Run:
             self._watch()
         if month:
             self._make_month(month)
+        read = any(self._tally.written(asset) for asset in self._tables if asset.startswith("usage/"))
+        if read and FingerprintKey.from_environment().is_default:
+            self._tally.remark(KNOWN_KEY)
         return self._tally.report(len(self._days), self._statements)
 
     def _make_tables(self, days: Iterable[dt.date]) -> None:

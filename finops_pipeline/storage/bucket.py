@@ -19,20 +19,26 @@ from botocore.exceptions import ClientError
 
 from finops_pipeline import s3
 from finops_pipeline.errors import LakeError
+from finops_pipeline.leases import lost
 from finops_pipeline.storage.bucket_lease import BucketLease
 from finops_pipeline.storage.cache import cache_of
 from finops_pipeline.storage.storage import S3, Storage, Stored, Versioned
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 SIDE_BY_SIDE = 8
 """Requests at once; boto3 gains nothing from more."""
 
 RIGHTS = "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject"
 
+CONFLICT = 409
 CONFLICT_TRIES = 8
 """Of conditional writes that meet, S3 refuses some with 409 and asks to try again."""
+
+PART_BYTES = 8 << 20
+"""Of an object that is uploaded in parts, since it is larger than that."""
 
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -40,6 +46,12 @@ CONTENT_TYPES = {
     ".parquet": "application/vnd.apache.parquet",
 }
 """For those who open a file from the bucket; others as ``mimetypes`` has them."""
+
+UNMET: Mapping[str, dict[str, str]] = {
+    "If-None-Match": {"IfNoneMatch": "*"},
+    "If-Match": {"IfMatch": '"0"'},
+}
+"""Conditions, by their headers, that do not hold for an object that is there."""
 
 _CHUNK = 1 << 20
 _WRITER = "finops-writer"
@@ -154,16 +166,31 @@ class BucketStorage(Storage):
     def staged(self) -> AbstractContextManager[Path]:
         return self._cache.unfinished()
 
-    def _publish(self, staged: Path, name: str) -> None:
-        labels, writer = _labels(name)
-        with self._explained(name):
-            self._client.upload_file(str(staged), self._bucket, self._prefix + name, ExtraArgs=labels)
-            version = self._written_by(writer, name)
-        if version is not None:
-            self._cache.keep(staged, Stored(name, version))
+    def publish(self, staged: Path, name: str) -> None:
+        condition = self._still_ours(name)
+        if staged.stat().st_size > PART_BYTES:
+            version = self._put_in_parts(name, staged, **condition)
+        else:
+            version = self._put(name, staged.read_bytes(), **condition)
+        if version is None:
+            raise lost(self.place(name))
+        self._cache.keep(staged, Stored(name, version))
 
-    def _write(self, name: str, content: bytes) -> None:
-        self._put(name, content)
+    def write(self, name: str, content: bytes) -> None:
+        if self._put(name, content, **self._still_ours(name)) is None:
+            raise lost(self.place(name))
+
+    def _still_ours(self, name: str) -> dict[str, str]:
+        """The condition under which a file may be written: nobody has since this run was known to hold its leases.
+
+        A run that is held up between that and the write, for however long, so writes over nothing that is newer.
+        """
+        if not self._held:
+            return {}
+        with self._explained(name):
+            head = self._head(name)
+        self._confirm()
+        return {"IfNoneMatch": "*"} if head is None else {"IfMatch": head["ETag"]}
 
     def create(self, name: str, content: bytes) -> str | None:
         return self._put(name, content, IfNoneMatch="*")
@@ -182,25 +209,67 @@ class BucketStorage(Storage):
                     )
                     return _version(answer)
                 except ClientError as error:
-                    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-                    if condition and status in (404, 412) and s3.error_code(error) != "NoSuchBucket":
-                        # A request that boto3 has sent twice, because the first answer was lost, is refused by what
-                        # it has written itself.
+                    if condition and _is_refused(error):
                         return self._written_by(writer, name)
-                    if status != 409 or attempt == CONFLICT_TRIES:
+                    if _status(error) != CONFLICT or attempt == CONFLICT_TRIES:
                         raise
                 s3.pause(attempt)
         raise AssertionError("unreachable")
 
+    def _put_in_parts(self, name: str, staged: Path, **condition: Any) -> str | None:
+        """The same of a large file: its parts go up side by side, and are no object before the last request."""
+        labels, writer = _labels(name)
+        key: _Answer = {"Bucket": self._bucket, "Key": self._prefix + name}
+        with self._explained(name):
+            made = self._client.create_multipart_upload(**key, **labels, ChecksumAlgorithm="CRC32")
+            upload: _Answer = {**key, "UploadId": made["UploadId"]}
+
+            def put(number: int) -> "CompletedPartTypeDef":
+                with staged.open("rb") as file:
+                    file.seek((number - 1) * PART_BYTES)
+                    part = file.read(PART_BYTES)
+                answer = self._client.upload_part(**upload, PartNumber=number, Body=part, ChecksumAlgorithm="CRC32")
+                completed: CompletedPartTypeDef = {"PartNumber": number, "ETag": answer["ETag"]}
+                if "ChecksumCRC32" in answer:  # Amazon S3 wants it repeated; others do not know it
+                    completed["ChecksumCRC32"] = answer["ChecksumCRC32"]
+                return completed
+
+            with contextlib.ExitStack() as undo:
+                undo.callback(self._abort, upload)
+                try:
+                    parts = self.each(put, range(1, -(-staged.stat().st_size // PART_BYTES) + 1))
+                    answer = self._client.complete_multipart_upload(
+                        **upload, MultipartUpload={"Parts": parts}, **condition
+                    )
+                    version: str | None = _version(answer)
+                except ClientError as error:
+                    if not _is_refused(error):
+                        raise
+                    version = self._written_by(writer, name)
+                if version is not None:
+                    undo.pop_all()
+                return version
+
+    def _abort(self, upload: _Answer) -> None:
+        """Have the parts of an upload deleted, which would be paid for otherwise."""
+        with contextlib.suppress(*s3.errors()):
+            self._client.abort_multipart_upload(**upload)
+
     def _written_by(self, writer: str, name: str) -> str | None:
-        """The object's version, where that write has made it."""
+        """The object's version, where that write has made it.
+
+        A request that boto3 has sent twice, because the first answer was lost, is refused by what it has done itself.
+        """
+        head = self._head(name)
+        return _version(head) if head is not None and head["Metadata"].get(_WRITER) == writer else None
+
+    def _head(self, name: str) -> _Answer | None:
         try:
-            head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
+            return self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
         except ClientError as error:
             if s3.is_missing(error):
                 return None
             raise
-        return _version(head) if head["Metadata"].get(_WRITER) == writer else None
 
     def delete(self, name: str) -> None:
         with self._explained(name):
@@ -211,13 +280,15 @@ class BucketStorage(Storage):
             self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
 
     def check_writable(self) -> None:
+        self.check_reachable()
         trial = f"_leases/trial-{uuid.uuid4().hex}.json"
-        honoured = self.create(trial, b"1") is not None and self.create(trial, b"2") is None
+        self._put(trial, b"1")
+        ignored = [name for name, condition in UNMET.items() if self._put(trial, b"2", **condition) is not None]
         self.delete(trial)
-        if not honoured:
+        if ignored:
             raise LakeError(
-                f"{self.root}: this S3 server does not heed If-None-Match, so that two runs could write over each "
-                "other and mail twice. Keep the lake on Amazon S3 or a server that has conditional writes."
+                f"{self.root}: this S3 server does not heed {' and '.join(ignored)}, so that two runs could write over "
+                "each other and mail twice. Keep the lake on Amazon S3 or a server that has conditional writes."
             )
 
     def _acquire(self, what: str) -> BucketLease:
@@ -230,9 +301,7 @@ class BucketStorage(Storage):
         except s3.S3SettingsError as error:
             raise LakeError(f"{self.place(name)}: {error}") from error
         except s3.errors() as error:
-            # What an upload failed of stands behind boto3's own error.
-            cause = error.__context__ if isinstance(error.__context__, ClientError) else error
-            raise LakeError(f"{self.place(name)}: {s3.explained(cause, self._bucket, '`lake`', RIGHTS)}") from error
+            raise LakeError(f"{self.place(name)}: {s3.explained(error, self._bucket, '`lake`', RIGHTS)}") from error
 
 
 def _labels(name: str) -> tuple[dict[str, Any], str]:
@@ -240,6 +309,15 @@ def _labels(name: str) -> tuple[dict[str, Any], str]:
     writer = uuid.uuid4().hex
     content_type = CONTENT_TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     return {"ContentType": content_type, "Metadata": {_WRITER: writer}}, writer
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+
+
+def _is_refused(error: ClientError) -> bool:
+    """Whether a write's condition did not hold: what it asks for is gone (404), or something else is there (412)."""
+    return _status(error) in (404, 412) and s3.error_code(error) != "NoSuchBucket"
 
 
 def _version(answer: Mapping[str, Any]) -> str:

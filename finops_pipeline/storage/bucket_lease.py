@@ -1,8 +1,9 @@
 """A lease in a bucket: an object that says who is writing, renewed for as long as the lease is held.
 
 S3 knows no processes, so a lease is alive until it was not renewed for ``SECONDS``: long enough for a few renewals to
-fail, short enough to wait for after a crash. Its age is told by the server's clock; those of hosts do not matter. It is
-made by ``If-None-Match``, and renewed and taken over by ``If-Match``, so that of many one wins.
+fail, short enough to wait for after a crash. Its age is told by the server's clock; those of hosts do not matter. Where
+its holder has run on this machine and is known to be gone (``alive``), nobody waits for that. It is made by
+``If-None-Match``, and renewed and taken over by ``If-Match``, so that of many one wins.
 """
 
 import contextlib
@@ -12,11 +13,13 @@ import socket
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from finops_pipeline.errors import LakeError
 from finops_pipeline.leases import lost, taken
+from finops_pipeline.storage import alive
 from finops_pipeline.storage.storage import lease_name
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class BucketLease:
     def __init__(self, storage: "BucketStorage", what: str) -> None:
         self._storage, self._what, self._name = storage, unquote(what), lease_name(what)
         owner = {"host": socket.gethostname(), "pid": os.getpid(), "token": uuid.uuid4().hex, "seconds": SECONDS}
+        owner["sign"] = alive.own_sign()
         self._content = json.dumps(owner).encode()
         self._lock, self._released = threading.Lock(), threading.Event()
         self._lost = False
@@ -65,9 +69,10 @@ class BucketLease:
             version = self._storage.create(self._name, self._content)
             if version is None and (found := self._storage.read_with_age(self._name)) is not None:
                 (content, abandoned), age = found
-                if (holder := _holder(content)) is not None and age.total_seconds() < holder[2]:
-                    way_out = f"if it is gone, its lease ends {holder[2]:g} s after its last sign of life"
-                    raise taken(self._what, holder[0], holder[1], way_out)
+                holder = _holder(content)
+                if holder is not None and age.total_seconds() < holder.seconds and not alive.has_ended(holder.sign):
+                    way_out = f"if it is gone, its lease ends {holder.seconds:g} s after its last sign of life"
+                    raise taken(self._what, holder.host, holder.pid, way_out)
                 version = self._storage.replace(self._name, self._content, abandoned)
             if version is not None:
                 return version
@@ -105,10 +110,20 @@ def _clocks() -> tuple[float, float]:
     return time.monotonic(), time.time()
 
 
-def _holder(content: bytes) -> tuple[str, str, float] | None:
-    """Host, process and seconds of a lease; None where it does not say them."""
+@dataclass(frozen=True)
+class _Holder:
+    """What a lease says of the run that holds it."""
+
+    host: str
+    pid: str
+    seconds: float
+    sign: str
+
+
+def _holder(content: bytes) -> _Holder | None:
+    """Who has the lease; None where it does not say so."""
     try:
         said = json.loads(content)
-        return str(said["host"]), str(said["pid"]), float(said["seconds"])
+        return _Holder(str(said["host"]), str(said["pid"]), float(said["seconds"]), str(said.get("sign", "")))
     except (ValueError, TypeError, KeyError):
         return None

@@ -1,6 +1,7 @@
 """Local copies of the files of a lake on S3: each version once, the least recently used go first.
 
-By default they live in a folder of the process and go with it. With ``FINOPS_CACHE`` they stay, for the next run and
+By default they live in a folder of the process and go with it; what a process that was killed has left, the next one
+takes away. With ``FINOPS_CACHE`` they stay, for the next run and
 for others at the same time. They hold what the lake holds, so that nobody else may read them.
 """
 
@@ -18,6 +19,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from finops_pipeline.errors import LakeError
+from finops_pipeline.files import sync
+from finops_pipeline.storage import alive
 from finops_pipeline.storage.storage import Stored
 
 MAX_BYTES = 10 << 30
@@ -26,31 +29,44 @@ MAX_BYTES = 10 << 30
 IN_USE_SECONDS = 1800
 """What was asked for so recently may still be read, and stays."""
 
+UNFINISHED_SECONDS = 2 * 24 * 3600
+"""The same of files in the making, which a long day writes to now and then."""
+
+_UNFINISHED = "_unfinished"
+_OWN = "finops-cache-"
+
 
 class Cache:
     """The copies of one lake's files.
+
+    Args:
+        folder: Where they lie, with those of other lakes.
+        root: The lake's.
+        max_bytes: What all copies in the folder may take together.
+        outlives: Whether they are for later processes too, so that they must survive a crash of the machine.
 
     Raises:
         LakeError: the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, root: str, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, folder: Path, root: str, max_bytes: int = MAX_BYTES, *, outlives: bool = True) -> None:
         if any("=" in step for step in folder.parts):
             raise LakeError(
                 f"{folder}: the cache of the lake cannot lie below a folder with = in its name, which readers take "
                 "for a partition key. Set FINOPS_CACHE to another one."
             )
-        self._top, self._max_bytes = folder, max_bytes
+        self._top, self._max_bytes, self._outlives = folder, max_bytes, outlives
         self._folder = folder / hashlib.sha256(root.encode()).hexdigest()[:16]
         self._size: int | None = None
 
     def find(self, file: Stored) -> Path | None:
         """The copy of that version; None where there is none."""
         path = self._path(file)
-        try:
-            os.utime(path)
-        except FileNotFoundError:
-            return None
+        with self.usable():
+            try:
+                os.utime(path)
+            except FileNotFoundError:
+                return None
         return path
 
     def keep(self, whole: Path, file: Stored) -> Path:
@@ -59,6 +75,8 @@ class Cache:
         self._make(path.parent)
         with self.usable():
             size = whole.stat().st_size
+            if self._outlives:
+                sync(whole)
             whole.replace(path)
         self._make_room(size)
         return path
@@ -66,7 +84,7 @@ class Cache:
     @contextlib.contextmanager
     def unfinished(self) -> Iterator[Path]:
         """A path for a file in the making; what is left there when the block ends is deleted."""
-        file = self._folder / "_unfinished" / uuid.uuid4().hex
+        file = self._folder / _UNFINISHED / uuid.uuid4().hex
         self._make(file.parent)
         try:
             yield file
@@ -108,26 +126,33 @@ class Cache:
                     found.append((status.st_mtime, status.st_size, file))
         self._size = sum(size for _, size, _ in found)
         for used, size, file in sorted(found):
-            if self._size <= self._max_bytes or used > time.time() - IN_USE_SECONDS:
+            if self._size <= self._max_bytes:
                 break
-            file.unlink(missing_ok=True)
-            self._size -= size
+            kept = UNFINISHED_SECONDS if file.parent.name == _UNFINISHED else IN_USE_SECONDS
+            if used < time.time() - kept:
+                file.unlink(missing_ok=True)
+                self._size -= size
 
 
 def cache_of(root: str) -> Cache:
     """The cache of the lake at ``root``: below ``FINOPS_CACHE``, or for this process alone."""
     kept = os.environ.get("FINOPS_CACHE")
-    return _cache(Path(kept).expanduser().absolute() if kept else _own_folder(os.getpid()), root)
+    folder = Path(kept).expanduser().absolute() if kept else _own_folder(os.getpid())
+    return _cache(folder, root, outlives=bool(kept))
 
 
 @lru_cache(maxsize=8)
-def _cache(folder: Path, root: str) -> Cache:
+def _cache(folder: Path, root: str, *, outlives: bool) -> Cache:
     """One a process, which knows how much its folder holds."""
-    return Cache(folder, root)
+    return Cache(folder, root, outlives=outlives)
 
 
 @lru_cache(maxsize=1)
 def _own_folder(_pid: int) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="finops-cache-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_OWN}{alive.own_sign()}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for other in folder.parent.glob(f"{_OWN}*-*"):
+        sign = other.name.removeprefix(_OWN).partition("-")[0]
+        if sign and not alive.is_known_alive(sign) and other.stat().st_uid == os.getuid():
+            shutil.rmtree(other, ignore_errors=True)
     return folder

@@ -111,7 +111,8 @@ class FolderStorage(Storage):
         finally:
             file.unlink(missing_ok=True)
 
-    def _publish(self, staged: Path, name: str) -> None:
+    def publish(self, staged: Path, name: str) -> None:
+        self._confirm()
         target = self._folder / name
         with naming_the_lake(target):
             sync(staged)
@@ -121,7 +122,8 @@ class FolderStorage(Storage):
             for changed in (target.parent, *(folder.parent for folder in made)):
                 sync(changed)
 
-    def _write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes) -> None:
+        self._confirm()
         with naming_the_lake(self._folder / name):
             write_atomically(self._folder / name, content)
 

@@ -98,19 +98,17 @@ class Storage(ABC):
     def staged(self) -> AbstractContextManager[Path]:
         """A path for a local file that no reader sees; what is left there when the block ends is deleted."""
 
+    @abstractmethod
     def publish(self, staged: Path, name: str) -> None:
         """Make the staged file the one of that name, by one step, unless a lease held here was lost.
 
         Raises:
             LeaseHeldError: another run has taken over what this one was making.
         """
-        self._confirm()
-        self._publish(staged, name)
 
+    @abstractmethod
     def write(self, name: str, content: bytes) -> None:
         """Make a small file say ``content``, by one step; a lost lease as in :meth:`publish`."""
-        self._confirm()
-        self._write(name, content)
 
     @abstractmethod
     def create(self, name: str, content: bytes) -> str | None:
@@ -127,12 +125,6 @@ class Storage(ABC):
     @abstractmethod
     def check_writable(self) -> None:
         """Write a file and take it away again, so that a run says once what every partition would fail of."""
-
-    @abstractmethod
-    def _publish(self, staged: Path, name: str) -> None: ...
-
-    @abstractmethod
-    def _write(self, name: str, content: bytes) -> None: ...
 
     # -- one at a time -------------------------------------------------------------------------------------------
 

@@ -191,3 +191,10 @@ def test_a_folder_of_logs_is_really_listed(finops: Finops, folder: Path) -> None
     assert rows(result.stdout)["bedrock"][:4] == ["record", "yes", "1", "2026-10-05 to 2026-10-05"]
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: source gateway: there is no folder")
+
+
+@pytest.mark.usefixtures("config", "sources")
+def test_a_key_that_everybody_knows_is_told(finops: Finops, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "FINOPS_FINGERPRINT_KEY" not in finops("check").stdout
+    monkeypatch.delenv("FINOPS_FINGERPRINT_KEY")
+    assert "Note: FINOPS_FINGERPRINT_KEY is not set" in finops("check").stdout

@@ -187,7 +187,7 @@ def test_what_is_no_document_of_keys_is_said_in_one_line(tmp_path: Path, text: s
         ),
         (
             "budgets:\n- {name: a, scope: {}, limit: 1}\n- {name: a, scope: {}, limit: 1}",
-            "budgets: expected each name once: a stands at [0] and [1]; got a list (line 4)",
+            "budgets: expected each name once: a stands at [0] and [1] (line 4)",
         ),
         (
             "ownership: [{name: a, match: {api_key: b}, set: {team: x}}]",

@@ -111,7 +111,11 @@ def test_matches_are_counted_for_counts_only(tmp_path: Path) -> None:
         (["event_time: $.t", "embedded: [$.a, $.a.b]"], "fields: expected no embedded path inside another; got $.a.b"),
         (
             ["event_time: $.t", "not_usage_without: [raw_model]"],
-            "fields: expected columns that stand here too under not_usage_without; got 'raw_model'",
+            "fields: expected columns that stand here too under not_usage_without; got 'raw_model' (line",
+        ),
+        (
+            ["event_time: $.t", "prompt: $.p"],
+            "fields.prompt: expected members of the prompt with their paths, such as {messages: $.request.messages}",
         ),
         (
             ["event_time: $.t", "prompt: {text: $.p}"],

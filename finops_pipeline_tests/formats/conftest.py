@@ -30,9 +30,10 @@ KEYS = {
     "azure_apim": "resourceId=/SUBSCRIPTIONS/0/y=2026/m=10/d=05/h=14/m=00/PT1H.json",
     "langfuse": "p1/observations_v2/2026-10-05T15-00-00.jsonl",
     "cloudflare": "2026-10-05-p1.json",
-    "record": "2026-10-05.jsonl",
-    "mapped": "2026-10-05.jsonl",
 }
+"""Where the records of formats lie that have a layout, or documents."""
+
+ANY_KEY = "2026-10-05.jsonl"
 JOB_TIME = "2026-10-05T14:00:00Z"
 """Of the formats whose records have no time of their own."""
 
@@ -53,7 +54,7 @@ def usage_of(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     """
 
     def rows(format: str, *records: Any, **settings: Any) -> list[dict[str, Any]]:
-        file = tmp_path / "logs" / KEYS[format]
+        file = tmp_path / "logs" / KEYS.get(format, ANY_KEY)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in records))
         config = config_of(format, tmp_path, **settings)

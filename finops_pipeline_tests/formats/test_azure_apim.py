@@ -141,18 +141,21 @@ def test_a_call_over_midnight_belongs_to_the_day_it_began(lake_of: LakeOf, count
     assert counted(after) == {"not_usage": 1, "another_day": 1}
 
 
-def test_only_a_whole_prompt_has_a_fingerprint(usage_of: UsageOf) -> None:
+def test_only_a_whole_prompt_has_hashes(usage_of: UsageOf) -> None:
     rows = usage_of(
         "azure_apim",
-        row(0, 1, 1, correlationId="whole", _requestMessages="[1]"),
-        row(0, 1, 1, correlationId="split", _requestMessages="[1"),
-        row(1, 0, 0, correlationId="split", _requestMessages=",2]"),
+        row(0, 1, 1, correlationId="whole", _requestMessages='["a text"]'),
+        row(0, 1, 1, correlationId="split", _requestMessages='["a te'),
+        row(1, 0, 0, correlationId="split", _requestMessages='xt"]'),
         row(0, 1, 1, correlationId="header"),
-        row(1, 0, 0, correlationId="header", _requestMessages="[1]"),
+        row(1, 0, 0, correlationId="header", _requestMessages='["a text"]'),
+        prefix_block_chars=2,
     )
-    prints = {told["request_id"]: told["prompt_fingerprint"] for told in rows}
-    assert prints["whole"] == prints["header"] is not None
-    assert prints["split"] is None
+    hashes = {told["request_id"]: (told["prompt_fingerprint"], told["prefix_block_hashes"]) for told in rows}
+    assert hashes["whole"] == hashes["header"]
+    assert None not in hashes["whole"]
+    assert len(hashes["whole"][1]) == 3
+    assert hashes["split"] == (None, None)
 
 
 def test_rows_without_a_correlation_are_calls_of_their_own(usage_of: UsageOf) -> None:

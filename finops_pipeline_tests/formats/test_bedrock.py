@@ -136,3 +136,17 @@ def test_a_throttled_call_used_nothing_and_a_silent_one_is_unknown(usage_of: Usa
 def test_an_embedding_has_no_output(usage_of: UsageOf) -> None:
     row = usage_of("bedrock", call("InvokeModel", input={}, output={"outputBodyJson": {"inputTextTokenCount": 310}}))[0]
     assert (row["input_tokens"], row["output_tokens"]) == (310, 0)
+
+
+def test_metadata_of_the_request_are_labels(usage_of: UsageOf) -> None:
+    inner = {"inputBodyJson": {"requestMetadata": {"ticket": "T-7"}, "metadata": {"user_id": "customer-77"}}}
+    outer, body = usage_of(
+        "bedrock", call(requestMetadata={"team": "search", "tier": "gold"}), call(requestId="s", input=inner)
+    )
+    assert outer["tags"] == [{"key": "team", "value": "search"}, {"key": "tier", "value": "gold"}]
+    assert (body["tags"], body["end_user"]) == ([{"key": "ticket", "value": "T-7"}], "customer-77")
+
+
+def test_a_call_without_a_body_has_no_tool_calls_and_one_without_counts_unknown_ones(usage_of: UsageOf) -> None:
+    counted, silent = usage_of("bedrock", call(), call(requestId="s", input={}, output={}))
+    assert (counted["tool_calls"], silent["tool_calls"]) == (0, None)

@@ -360,3 +360,13 @@ def test_a_window_that_ends_at_midnight_holds_the_day_before(tmp_path: Path) -> 
     last = observation(start_time="2026-10-05 23:59:00.000000", updated_at="2026-10-05 23:59:30.000000")
     lake = lake_of(tmp_path, {"p/observations_v2/2026-10-06T00-00-00.jsonl": as_lines([last])})
     assert lake.scan(USAGE, date=DAY).collect()["request_id"].to_list() == ["o"]
+
+
+def test_a_prompt_that_a_gateway_did_not_log_has_no_fingerprint(usage_of: UsageOf) -> None:
+    logged, redacted = usage_of(
+        "langfuse",
+        observation(id="a", input={"messages": [{"content": "hi"}]}),
+        observation(id="b", input={"messages": [{"content": "redacted-by-litellm"}]}),
+    )
+    assert logged["prompt_fingerprint"] is not None
+    assert redacted["prompt_fingerprint"] is None

@@ -176,3 +176,47 @@ def test_audit_logs_are_known_by_their_keys(outcomes_of: Callable[..., dict[str,
     audit = {"id": "x", "action": "updated", "object_id": "k"}
     assert outcomes_of("litellm", {"audit_logs/2026-10-05/14-20-00_aud-1.json": [audit]}) == {"not_usage": 1}
     assert outcomes_of("litellm", {"audit_logs/2026-10-05/time-14-20-00-000000_a.json": [call()]}) == {"usage": 1}
+
+
+@pytest.mark.parametrize(
+    ("response_cost", "parts", "reported"),
+    [
+        (0, {"input_cost": 0.01, "total_cost": 0.25}, "0.25"),
+        (None, {"total_cost": 0.25}, "0.25"),
+        (0.2, {"total_cost": 0.25}, "0.2"),
+        (0, {"total_cost": 0.0}, "0"),
+        (0, None, "0"),
+    ],
+)
+def test_a_cost_that_was_lost_stands_in_its_parts(
+    usage_of: UsageOf, response_cost: float | None, parts: dict[str, Any] | None, reported: str
+) -> None:
+    row = usage_of("litellm", call(response_cost=response_cost, cost_breakdown=parts))[0]
+    assert row["reported_cost"] == Decimal(reported)
+
+
+def test_parts_of_the_cost_that_a_cache_hit_repeats_are_not_its_cost(usage_of: UsageOf) -> None:
+    row = usage_of("litellm", call(response_cost=0, cost_breakdown={"total_cost": 0.25}, cache_hit=True))[0]
+    assert row["reported_cost"] == 0
+
+
+def test_an_answer_of_the_gateway_s_cache_is_known_to_bill_nothing_without_counts(usage_of: UsageOf) -> None:
+    row = usage_of("litellm", call(cache_hit=True, prompt_tokens=None, completion_tokens=None))[0]
+    assert (classes(row), row["usage_quality"]) == ((0, 0, 0, 0, 0), "reported")
+
+
+def test_a_call_without_counts_is_unknown(usage_of: UsageOf) -> None:
+    row = usage_of("litellm", call(prompt_tokens=None, completion_tokens=None))[0]
+    assert (classes(row), row["usage_quality"], row["tool_calls"]) == ((None,) * 5, "missing", None)
+
+
+def test_tool_calls_of_all_answers_count(usage_of: UsageOf) -> None:
+    answers = [{"message": {"tool_calls": [{"function": {}}, {"function": {}}]}}, {"message": {"tool_calls": None}}]
+    assert usage_of("litellm", call(response={"choices": answers}))[0]["tool_calls"] == 2
+
+
+def test_openai_s_default_tier_is_the_standard_one(usage_of: UsageOf) -> None:
+    rows = usage_of(
+        "litellm", call(response={"service_tier": "default"}), call(id="s", response={"service_tier": "flex"})
+    )
+    assert [row["service_tier"] for row in rows] == ["standard", "flex"]

@@ -200,3 +200,8 @@ def test_bodies_without_a_time_are_quarantined(usage_of: UsageOf) -> None:
 def test_a_count_that_is_none_is_quarantined_with_its_path(wrong: object, usage_of: UsageOf) -> None:
     with pytest.raises(AssertionError, match=r"\$\.usage\.completion_tokens: expected a whole number"):
         usage_of("openai", chat({"completion_tokens": wrong}))
+
+
+def test_an_error_without_a_code_is_one(usage_of: UsageOf) -> None:
+    rows = usage_of("openai", response(error={"message": "x"}, usage=None), response(id="resp_2", error=None))
+    assert [row["status"] for row in rows] == ["error", "ok"]

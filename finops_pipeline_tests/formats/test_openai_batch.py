@@ -1,6 +1,7 @@
 """Rules of OpenAI's batch results: what the batch object tells, what an error is, what is no result."""
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -80,3 +81,38 @@ def test_the_input_file_of_a_job_is_no_usage(outcomes_of: OutcomesOf) -> None:
     asked = {"custom_id": "c1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-5"}}
     objects = {"2026-10-05/input.jsonl": [asked, asked], "2026-10-05/output.jsonl": [line()]}
     assert outcomes_of("openai_batch", objects) == {"usage": 1, "not_usage": 2}
+
+
+def test_an_error_needs_no_code(usage_of: UsageOf) -> None:
+    bare = line(response=None, error={"message": "x"})
+    within = line({"error": {"message": "x", "code": None}, "usage": None}, id="batch_req_2")
+    within["response"]["request_id"] = None
+    rows = usage_of("openai_batch", bare, within)
+    assert [(row["status"], row["error_code"], row["input_tokens"]) for row in rows] == [("error", None, 0)] * 2
+
+
+@pytest.mark.parametrize("ended", ["completed_at", "expired_at", "cancelled_at", "failed_at"])
+def test_a_job_s_time_is_when_it_ended_in_whatever_way(usage_of: UsageOf, tmp_path: Any, ended: str) -> None:
+    folder = tmp_path / "logs" / "batch_1"
+    folder.mkdir(parents=True)
+    times = {"created_at": 1791208000, "completed_at": None, ended: 1791212400}
+    (folder / "batch.json").write_text(json.dumps({"object": "batch", **times}))
+    expired = {"id": "batch_req_2", "response": None, "error": {"code": "batch_expired", "message": "x"}}
+    row = usage_of("openai_batch", expired, job_time=None)[0]
+    assert row["event_time"] == dt.datetime(2026, 10, 5, 15, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("job", "project"),
+    [
+        ({"project_id": "proj_1"}, "proj_1"),
+        ({"metadata": {"project_id": "reindex"}, "project_id": "proj_1"}, "reindex"),
+        ({"metadata": {"project": "search"}, "project_id": "proj_1"}, "search"),
+        ({"metadata": None}, None),
+    ],
+)
+def test_a_job_s_project(usage_of: UsageOf, tmp_path: Any, job: dict[str, Any], project: str | None) -> None:
+    folder = tmp_path / "logs" / "batch_1"
+    folder.mkdir(parents=True)
+    (folder / "batch.json").write_text(json.dumps(job))
+    assert usage_of("openai_batch", line())[0]["project"] == project

@@ -245,6 +245,18 @@ def test_a_prompt_has_a_fingerprint_wherever_it_is_written(usage_of: UsageOf) ->
     assert rows[1]["input_tokens"] == 1
 
 
+@pytest.mark.parametrize("marker", ["redacted-by-litellm", "default-message-value"])
+def test_a_prompt_that_a_gateway_did_not_log_has_no_fingerprint(usage_of: UsageOf, marker: str) -> None:
+    messages = json.dumps([{"role": "user", "content": marker}])
+    assert usage_of("otel", document(span(gen_ai__input__messages=messages)))[0]["prompt_fingerprint"] is None
+
+
+def test_openai_s_default_tier_is_the_standard_one(usage_of: UsageOf) -> None:
+    tiers = {"openai__response__service_tier": "default"}, {"gen_ai__openai__response__service_tier": "flex"}
+    rows = usage_of("otel", document(*(span(f"s{n}", **used(1, 1), **tier) for n, tier in enumerate(tiers))))
+    assert [row["service_tier"] for row in rows] == ["standard", "flex"]
+
+
 def test_times_are_exact_to_the_microsecond(usage_of: UsageOf) -> None:
     at = span(_startTimeUnixNano=START + 123_456_000, _endTimeUnixNano=str(START + 123_957_000), **used(1, 1))
     row = usage_of("otel", document(at))[0]
@@ -299,6 +311,12 @@ def test_other_traces_have_other_spans(lake_of: LakeOf, tmp_path: Path) -> None:
 def test_of_agents_within_agents_the_innermost_that_tells_counts(lake_of: LakeOf, tmp_path: Path) -> None:
     outer, inner = span("a1", AGENT, **used(9, 9)), span("a2", AGENT, "a1", **used(9, 9))
     assert kept(lake_with(lake_of, tmp_path, document(outer, inner))) == ["t1/a2"]
+
+
+def test_embeddings_are_no_part_of_an_agent_s_usage(lake_of: LakeOf, tmp_path: Path) -> None:
+    embedding = span("e1", "embeddings", "a1", gen_ai__usage__input_tokens=44)
+    lake = lake_with(lake_of, tmp_path, document(span("a1", AGENT, **used(5, 1)), embedding))
+    assert kept(lake) == ["t1/a1", "t1/e1"]
 
 
 def test_a_call_with_a_broken_count_leaves_its_agent(lake_of: LakeOf, counted: Counted, tmp_path: Path) -> None:

@@ -132,3 +132,11 @@ def test_hashes_of_other_writers_are_not_taken(usage_of: UsageOf) -> None:
     row = usage_of("record", call(prompt_fingerprint="abc", prefix_block_hashes=[1, 2], raw_object="x", raw_line=9))[0]
     assert (row["prompt_fingerprint"], row["prefix_block_hashes"]) == (None, None)
     assert (row["raw_object"], row["raw_line"]) == ("2026-10-05.jsonl", 1)
+
+
+def test_what_a_batch_job_answers_is_not_streamed(usage_of: UsageOf) -> None:
+    rows = usage_of(
+        "record",
+        *({"timestamp": "2026-10-05T14:00:00Z"} | given for given in ({"batch": True}, {"batch": False}, {})),
+    )
+    assert [(row["batch"], row["stream"]) for row in rows] == [(True, False), (False, None), (False, None)]

@@ -266,3 +266,12 @@ def test_odd_members_lose_no_record(usage_of: UsageOf, odd: Any) -> None:
         call(response={"candidates": odd}, request_id="6"),
     )
     assert [row["request_id"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_an_error_in_place_of_a_response_is_a_failed_call(usage_of: UsageOf) -> None:
+    error = {"code": 429, "message": "Resource exhausted", "status": "RESOURCE_EXHAUSTED"}
+    whole, streamed = usage_of(
+        "vertex", call(full_response={"error": error}), call(full_response=[{"error": error}], request_id="2")
+    )
+    for row in (whole, streamed):
+        assert (row["status"], row["error_code"], row["input_tokens"]) == ("error", "429", 0)

@@ -86,3 +86,12 @@ def test_a_table_s_columns_are_texts_of_json(usage_of: UsageOf) -> None:
 @pytest.mark.parametrize("odd", [None, 5, "x", [], {}, True])
 def test_odd_members_lose_no_record(usage_of: UsageOf, odd: Any) -> None:
     assert len(usage_of("vertex_batch", line(request=odd), line(response=odd), line(status=odd, response={}))) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [({"code": 8, "message": "no"}, ("error", "8")), ({"code": 0}, ("ok", None)), ({}, ("ok", None))],
+)
+def test_a_status_may_be_an_object(usage_of: UsageOf, status: Any, told: tuple[str, str | None]) -> None:
+    row = usage_of("vertex_batch", line(status=status))[0]
+    assert (row["status"], row["error_code"]) == told

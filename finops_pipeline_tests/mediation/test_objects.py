@@ -108,7 +108,7 @@ def test_what_has_come_is_counted(bucket: Any, config: MakeConfig, tmp_path: Pat
         a, b = store.objects("")
         store.fetch(a)
         store.fetch(a)
-        store.download(b, tmp_path / "copies/b")
+        store.download(b, tmp_path / "copies" / type(store).__name__)
         assert (store.transfers.gets, store.transfers.bytes, store.transfers.retries) == (3, 4, 0)
 
 

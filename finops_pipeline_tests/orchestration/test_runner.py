@@ -47,6 +47,13 @@ def test_days_run_from_raw_logs_to_costs(ran: Ran, lake: Lake, mediation: FakeMe
     }
 
 
+def test_a_key_that_everybody_knows_is_told_by_the_run_that_used_it(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FINOPS_FINGERPRINT_KEY")
+    (told,) = ran("2026-09-01").warnings
+    assert told.startswith("FINOPS_FINGERPRINT_KEY is not set")
+    assert ran("2026-09-01").warnings == []  # nothing was read
+
+
 def test_an_unchanged_rerun_writes_nothing(ran: Ran, lake: Lake) -> None:
     ran("2026-09-01", "2026-09-03", month="2026-09")
     before = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in Path(lake.storage.root).rglob("*.parquet")}
