@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from finops_pipeline.errors import FinopsError
 
@@ -110,7 +111,8 @@ def explained(error: Exception, bucket: str, setting: str, rights: str) -> str:
         case exceptions.ProfileNotFound(), _:
             return f"{error}. Check AWS_PROFILE and ~/.aws/config."
         case ((exceptions.EndpointConnectionError() | exceptions.ConnectTimeoutError()), _):
-            return f"{error} Check AWS_ENDPOINT_URL_S3, AWS_REGION and the network."
+            scheme, host, *_ = urlsplit(str(error.kwargs.get("endpoint_url", "")))
+            return f"no connection to {scheme}://{host}. Check AWS_ENDPOINT_URL_S3, AWS_REGION and the network."
         case _, "NoSuchBucket":
             return f"there is no bucket {bucket}. Check {setting} in finops.yaml, and AWS_REGION."
         case _, ("AccessDenied" | "403" | "AllAccessDisabled"):

@@ -4,26 +4,30 @@ Loading, its errors and the commented example stand beside this module. Secrets 
 environment only (``AWS_*``, ``FINOPS_FINGERPRINT_KEY``, ``FINOPS_SMTP_PASSWORD``).
 """
 
-import contextlib
 import datetime as dt
-import ipaddress
 import re
-from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, Self
-from zoneinfo import ZoneInfo
+from typing import Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator
 
 from finops_pipeline.config.mapped import Fields
 from finops_pipeline.config.section import Section, Text
+from finops_pipeline.config.values import (
+    Day,
+    Email,
+    File,
+    Instant,
+    Number,
+    Place,
+    SourceName,
+    TimeOfDay,
+    TimeZone,
+    contains,
+    each_once,
+    on_this_machine,
+)
 from finops_pipeline.formats.names import FORMAT_NAMES
 from finops_pipeline.money import CENT
 
@@ -43,110 +47,12 @@ MAX_THRESHOLDS = 10
 """Thresholds of one kind that a budget may have."""
 
 
-def _address(value: str) -> str:
-    local, _, domain = value.rpartition("@")
-    forbidden = any(c.isspace() or not c.isprintable() or c in '<>,;:"()[]\\' for c in value)
-    if not local or "@" in local or "." not in domain.strip(".") or forbidden:
-        raise ValueError("expected one e-mail address such as team@example.com")
-    return value
-
-
-def _known_zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, OSError, ValueError):
-        raise ValueError("expected an IANA time zone such as UTC or Europe/Berlin") from None
-    return value
-
-
-def _clock(value: str) -> str:
-    try:
-        if re.fullmatch(r"\d\d:\d\d", value):
-            dt.time.fromisoformat(value)
-            return value
-    except ValueError:
-        pass
-    raise ValueError("expected a time of day in UTC such as 02:00")
-
-
-def _day(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        try:
-            return dt.date.fromisoformat(value)
-        except ValueError:
-            pass
-    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        return value
-    raise ValueError("expected a day such as 2026-01-31")
-
-
-def _instant(value: object) -> object:
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = dt.datetime.fromisoformat(value)
-    if isinstance(value, dt.datetime):
-        return value.replace(tzinfo=value.tzinfo or dt.UTC).astimezone(dt.UTC)
-    raise ValueError("expected a time such as 2026-01-31T14:00:00Z")
-
-
-def _number(value: object) -> object:
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if isinstance(value, bool) or not number.is_finite():
-        raise ValueError("expected a number")
-    return number
-
-
-def _file(value: object) -> object:
-    return Path(value) if isinstance(value, str) and value else value
-
-
-def _source_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9_]{1,64}", value):
-        raise ValueError("expected up to 64 of a-z, 0-9 and _")
-    return value
-
-
-def _on_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-def _each_once(entries: Sequence[_Named]) -> None:
-    places: dict[str, list[int]] = {}
-    for place, entry in enumerate(entries):
-        places.setdefault(entry.name, []).append(place)
-    twice = [f"{name} stands at {' and '.join(f'[{i}]' for i in at)}" for name, at in places.items() if len(at) > 1]
-    if twice:
-        raise ValueError(f"expected each name once: {'; '.join(twice)}")
-
-
-Email = Annotated[str, AfterValidator(_address)]
-TimeZone = Annotated[str, AfterValidator(_known_zone)]
-TimeOfDay = Annotated[str, AfterValidator(_clock)]
-Day = Annotated[dt.date, BeforeValidator(_day)]
-Instant = Annotated[dt.datetime, BeforeValidator(_instant)]
-Number = Annotated[Decimal, BeforeValidator(_number)]
-File = Annotated[Path, BeforeValidator(_file)]
-
-
 class Source(Section):
     """One place where raw usage logs lie."""
 
-    name: Annotated[str, AfterValidator(_source_name)] = Field(
-        description="Name of the source in tables, paths and assets: a-z, 0-9 and _"
-    )
+    name: SourceName = Field(description="Name of the source in tables, paths and assets: a-z, 0-9 and _")
     format: str = Field(description="Format of its logs: " + ", ".join(FORMAT_NAMES))
-    uri: Text = Field(description="s3://bucket/prefix, or a local folder (relative to this file)")
+    uri: Place = Field(description="s3://bucket/prefix, or a local folder (relative to this file)")
     cost_basis: Literal["contracted", "reported"] = Field(
         default="contracted", description="What is charged: our price, or the cost that the log reports"
     )
@@ -182,16 +88,6 @@ class Source(Section):
             raise ValueError("expected columns of the usage table with their paths, such as event_time: $.timestamp")
         if value is not None and not is_mapped and "format" in info.data:
             raise ValueError("expected no fields: only the format mapped takes them, the others know theirs")
-        return value
-
-    @field_validator("uri")
-    @classmethod
-    def _known_scheme(cls, value: str) -> str:
-        scheme, separator, rest = value.partition("://")
-        if separator and scheme != "s3":
-            raise ValueError("expected s3://bucket/prefix or a local folder")
-        if separator and not rest.split("/", 1)[0]:
-            raise ValueError("expected a bucket after s3://")
         return value
 
 
@@ -297,7 +193,7 @@ class Mail(Section):
     @classmethod
     def _no_open_password(cls, value: bool, info: ValidationInfo) -> bool:
         host, port, user = (info.data.get(name) for name in ("host", "port", "user"))
-        if not value and user is not None and port != IMPLICIT_TLS_PORT and not _on_this_machine(host or ""):
+        if not value and user is not None and port != IMPLICIT_TLS_PORT and not on_this_machine(host or ""):
             raise ValueError(
                 "expected true: the password of `user` would cross the network in the clear. Leave `user` out for a "
                 "relay that asks for none, or use port 465"
@@ -346,7 +242,7 @@ class Quarantine(Section):
 class Config(Section):
     """The whole of ``finops.yaml``. ``lake`` and ``sources`` are all that must be there."""
 
-    lake: Text = Field(description="Where all tables are: a folder (relative to this file), or s3://bucket/prefix")
+    lake: Place = Field(description="Where all tables are: a folder (relative to this file), or s3://bucket/prefix")
     start_date: Day = Field(default=dt.date(2024, 1, 1), description="First UTC day; earlier records are quarantined")
     sources: list[Source] = Field(min_length=1, description="Where raw usage logs lie")
     teams: dict[Text, Team] = Field(default={}, description="Teams by the name that the logs give them")
@@ -369,16 +265,6 @@ class Config(Section):
 
     _folder: Path = Path()
 
-    @field_validator("lake")
-    @classmethod
-    def _known_place(cls, value: str) -> str:
-        scheme, separator, rest = value.partition("://")
-        if separator and scheme != "s3":
-            raise ValueError("expected a local folder or s3://bucket/prefix")
-        if separator and not rest.split("/", 1)[0]:
-            raise ValueError("expected a bucket after s3://")
-        return value
-
     @field_validator("start_date")
     @classmethod
     def _sane_start(cls, value: dt.date) -> dt.date:
@@ -389,7 +275,19 @@ class Config(Section):
     @field_validator("sources", "budgets", "ownership")
     @classmethod
     def _unique_names(cls, value: list[Any]) -> list[Any]:
-        _each_once(value)
+        each_once(value)
+        return value
+
+    @field_validator("sources")
+    @classmethod
+    def _without_the_lake(cls, value: list[Source], info: ValidationInfo) -> list[Source]:
+        lake = info.data.get("lake")
+        for source in value:
+            if lake is not None and contains(source.uri, lake):
+                raise ValueError(
+                    f"the uri of {source.name} contains the lake, whose files would be read as logs: "
+                    "expected the logs' own folder, or the lake elsewhere"
+                )
         return value
 
     @property

@@ -28,6 +28,8 @@ class LaterDays:
 
 def later_days(lake: Lake, changed: Collection[dt.date]) -> LaterDays:
     """The days that look back at any of ``changed``, of which the costs have changed."""
+    if not changed:
+        return LaterDays(frozenset(), frozenset())
     first_of = {month_of(day): day for day in sorted(changed, reverse=True)}
     reach = {day + n * ONE_DAY for day in changed for n in range(1, ACTIVITY_DAYS)}
     return LaterDays(

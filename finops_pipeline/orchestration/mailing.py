@@ -176,7 +176,6 @@ def post_all(context: StepContext, letters: Iterable[Letter]) -> Posted:
         except FinopsError as error:
             failed.append(f"{letter.recipient}: {error}")
     if failed:
-        mails = "1 mail has" if len(failed) == 1 else f"{len(failed)} mails have"
-        others = f", {len(sent)} left now" if sent else ""
-        raise DeliveryError(f"{mails} not left for certain{others}. {' '.join(failed)}")
+        others = f" ({len(sent)} left now)" if sent else ""
+        raise DeliveryError(f"mails that have not left for certain: {len(failed)}{others}. {' '.join(failed)}")
     return Posted(tuple(sent), tuple(waiting))

@@ -203,9 +203,9 @@ def _write_bundle(lake: Lake, folder: str, bundle: Mapping[str, bytes]) -> bool:
 
 def _read_bundle(lake: Lake, folder: str) -> Mapping[str, bytes]:
     """The files of a statement as they were written, by path within their folder."""
-    names = [file.name for file in lake.storage.files(folder)]
-    contents = zip(names, lake.storage.each(lake.storage.read, names), strict=True)
-    return {name.removeprefix(folder): found.content for name, found in contents if found is not None}
+    files = lake.storage.files(folder)
+    found = zip(files, lake.storage.each(lake.storage.fetch, files), strict=True)
+    return {file.name.removeprefix(folder): here.read_bytes() for file, here in found}
 
 
 def _shortcomings(completeness: Completeness) -> tuple[str, ...]:

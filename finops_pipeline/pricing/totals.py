@@ -39,7 +39,7 @@ class PricedTotals:
 
     def notes(self) -> dict[str, object]:
         """The sums as JSON values."""
-        return {**vars(self), "cost": str(self.cost)}
+        return {**vars(self), "cost": f"{self.cost:f}"}
 
     @classmethod
     def noted(cls, notes: Mapping[str, object]) -> Self:

@@ -126,6 +126,8 @@ class BucketStorage(Storage):
             for chunk in answer["Body"].iter_chunks(_CHUNK):
                 with self._cache.usable():
                     file.write(chunk)
+            with self._cache.usable():
+                file.flush()
             if file.tell() != answer["ContentLength"]:
                 raise ConnectionError(f"{file.tell()} of {answer['ContentLength']} bytes")
         return _version(answer)
@@ -168,10 +170,11 @@ class BucketStorage(Storage):
 
     def publish(self, staged: Path, name: str) -> None:
         condition = self._still_ours(name)
-        if staged.stat().st_size > PART_BYTES:
-            version = self._put_in_parts(name, staged, **condition)
-        else:
-            version = self._put(name, staged.read_bytes(), **condition)
+        with self._cache.usable():
+            if staged.stat().st_size > PART_BYTES:
+                version = self._put_in_parts(name, staged, **condition)
+            else:
+                version = self._put(name, staged.read_bytes(), **condition)
         if version is None:
             raise lost(self.place(name))
         self._cache.keep(staged, Stored(name, version))

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from finops_pipeline import alive
 from finops_pipeline.errors import LakeError
 from finops_pipeline.leases import lost, taken
-from finops_pipeline.storage import alive
 from finops_pipeline.storage.storage import lease_name
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,9 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
+from finops_pipeline.alive import own_folder
 from finops_pipeline.errors import LakeError
 from finops_pipeline.files import sync
-from finops_pipeline.storage import alive
 from finops_pipeline.storage.storage import Stored
 
 MAX_BYTES = 10 << 30
@@ -33,7 +32,6 @@ UNFINISHED_SECONDS = 2 * 24 * 3600
 """The same of files in the making, which a long day writes to now and then."""
 
 _UNFINISHED = "_unfinished"
-_OWN = "finops-cache-"
 
 
 class Cache:
@@ -109,7 +107,7 @@ class Cache:
             yield
         except OSError as error:
             raise LakeError(
-                f"{self._top}: the cache of the lake cannot be written ({error.strerror or error}). Check its "
+                f"{self._top}: the cache of the lake cannot be used ({error.strerror or error}). Check its "
                 "permissions and the free space, or set FINOPS_CACHE to another folder."
             ) from error
 
@@ -137,7 +135,7 @@ class Cache:
 def cache_of(root: str) -> Cache:
     """The cache of the lake at ``root``: below ``FINOPS_CACHE``, or for this process alone."""
     kept = os.environ.get("FINOPS_CACHE")
-    folder = Path(kept).expanduser().absolute() if kept else _own_folder(os.getpid())
+    folder = Path(kept).expanduser().absolute() if kept else _folder_of(os.getpid())
     return _cache(folder, root, outlives=bool(kept))
 
 
@@ -148,11 +146,7 @@ def _cache(folder: Path, root: str, *, outlives: bool) -> Cache:
 
 
 @lru_cache(maxsize=1)
-def _own_folder(_pid: int) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=f"{_OWN}{alive.own_sign()}-"))
+def _folder_of(_pid: int) -> Path:
+    folder = own_folder("finops-cache")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for other in folder.parent.glob(f"{_OWN}*-*"):
-        sign = other.name.removeprefix(_OWN).partition("-")[0]
-        if sign and not alive.is_known_alive(sign) and other.stat().st_uid == os.getuid():
-            shutil.rmtree(other, ignore_errors=True)
     return folder

@@ -68,7 +68,7 @@ def test_every_kind_of_mapped_column_stands_in_it(tmp_path: Path) -> None:
 
 def test_commented_keys_show_their_defaults(tmp_path: Path) -> None:
     shown = loaded(tmp_path, uncommented(EXAMPLE))
-    default = loaded(tmp_path, "lake: x\nsources: [{name: bedrock, format: bedrock, uri: x}]\n")
+    default = loaded(tmp_path, "lake: x\nsources: [{name: bedrock, format: bedrock, uri: y}]\n")
     for name in ("mail", "schedule", "limits", "privacy", "quarantine", "late_days", "grace_hours"):
         assert getattr(shown, name) == getattr(default, name), name
     assert shown.reports.currency == default.reports.currency

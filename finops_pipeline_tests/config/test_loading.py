@@ -259,13 +259,40 @@ def test_a_lake_may_lie_on_s3_or_in_a_folder(tmp_path: Path, lake: str) -> None:
 @pytest.mark.parametrize(
     ("lake", "said"),
     [
-        ("gs://bucket/lake", "lake: expected a local folder or s3://bucket/prefix; got 'gs://bucket/lake'"),
+        ("gs://bucket/lake", "lake: expected s3://bucket/prefix or a local folder; got 'gs://bucket/lake'"),
         ("s3:///lake", "lake: expected a bucket after s3://; got 's3:///lake'"),
     ],
 )
 def test_a_lake_elsewhere_is_a_mistake(tmp_path: Path, lake: str, said: str) -> None:
     (found,) = mistakes(tmp_path, MINIMAL.replace("./lake", lake))
     assert found.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("lake", "uri", "contained"),
+    [
+        ("s3://logs/finops", "s3://logs", True),
+        ("s3://logs/finops", "s3://logs/", True),
+        ("s3://logs/a/finops/", "s3://logs/a", True),
+        ("s3://logs/a", "s3://logs/a", True),
+        ("./lake", ".", True),
+        ("./data/lake", "data/../data/", True),
+        ("/srv/data/lake", "/srv/data", True),
+        ("s3://logs/finops", "s3://logs/finops-raw", False),
+        ("s3://logs-finops", "s3://logs", False),
+        ("s3://logs", "s3://logs/bedrock", False),
+        ("./lake", "./lake-logs", False),
+        ("./lake", "./logs", False),
+        ("s3://lake/a", "./lake", False),
+    ],
+)
+def test_the_lake_is_no_part_of_a_source(tmp_path: Path, lake: str, uri: str, contained: bool) -> None:
+    text = f"lake: {lake}\nsources:\n  - {{name: raw, format: record, uri: {uri}}}\n"
+    if not contained:
+        assert loaded(tmp_path, text).lake == lake
+        return
+    (found,) = mistakes(tmp_path, text)
+    assert found.startswith("sources: the uri of raw contains the lake, whose files would be read as logs")
 
 
 def test_all_mistakes_come_in_one_error_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -35,3 +35,4 @@ def test_names_are_sorted_and_only_those_of_the_folders_json_files(files: Versio
     for name in ("deliveries/readme.txt", "deliveries/.x.json", "deliveries/old/c.json", "deliveries-2/d.json"):
         open_storage(root).write(name, b"{}")
     assert files.names() == ["a", "a-1", "b"]
+    assert [(name, file.content) for name, file in files.all().items()] == [(name, b"{}") for name in files.names()]

@@ -86,7 +86,8 @@ class FakeMediation:
             USAGE.version,
             day_steps.digest_of(source.name, str(day), count, again),
             run,
-            {"objects": 1, "lines": count + again, "records": count + again, "outcomes": outcomes},
+            {"objects": 1, "lines": count + again, "records": count + again, "outcomes": outcomes}
+            | {"stray_days": [], "warnings": []},
         )
         current = lake.stamp(USAGE, source=source.name, date=day)
         changed = force or current is None or current.input_digest != stamp.input_digest

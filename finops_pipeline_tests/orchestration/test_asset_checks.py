@@ -1,12 +1,14 @@
 """Verdicts of the asset checks, and that Dagster shows them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
-from fake_mediation import FakeMediation, day_of, ingest_rows
+from fake_mediation import FakeMediation, day_of
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.lake import Lake, Stamp
@@ -15,7 +17,8 @@ from finops_pipeline.orchestration.code_location import build_definitions
 from finops_pipeline.orchestration.partitions import range_tags
 from finops_pipeline.orchestration.runner import RunReport
 from finops_pipeline.orchestration.session import Session
-from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, PRICED_USAGE
+from finops_pipeline.pricing.totals import PricedTotals, totals_of
+from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, PRICED_USAGE, USAGE, Table
 
 NONE = dict.fromkeys(OUTCOMES, 0)
 
@@ -51,7 +54,7 @@ def test_calls_that_are_like_another_are_told_and_count_as_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "unpriced_tokens", "calls", "passed"),
+    ("tokens", "unpriced_tokens", "unpriced_calls", "passed"),
     [
         (1_000_000, 0, 0, True),
         (1_000_000, 1_000, 1, True),  # exactly the tolerated share
@@ -60,8 +63,9 @@ def test_calls_that_are_like_another_are_told_and_count_as_calls() -> None:
         (0, 0, 3, False),  # calls of which not even the tokens are known
     ],
 )
-def test_the_unpriced_share_is_of_tokens(tokens: int, unpriced_tokens: int, calls: int, passed: bool) -> None:
-    assert unpriced(tokens, unpriced_tokens, calls, Decimal("0.001")).passed is passed
+def test_the_unpriced_share_is_of_tokens(tokens: int, unpriced_tokens: int, unpriced_calls: int, passed: bool) -> None:
+    priced = PricedTotals(tokens=tokens, unpriced_tokens=unpriced_tokens, unpriced_calls=unpriced_calls)
+    assert unpriced(priced, Decimal("0.001")).passed is passed
 
 
 def checked(
@@ -79,8 +83,9 @@ def test_a_run_is_checked_over_its_own_days(
     config: Config, lake: Lake, mediation: FakeMediation, instance: dg.DagsterInstance
 ) -> None:
     mediation.calls["a", day_of("2026-09-02")] = 9
-    quarantine = ingest_rows(NONE | {"quarantined": 4})
-    lake.write(INGEST_OBJECTS, quarantine, Stamp(1, "", ""), source="a", date=day_of("2026-09-30"))
+    said = {"objects": 1, "lines": 4, "records": 4, "outcomes": NONE | {"quarantined": 4}}
+    said |= {"stray_days": [], "warnings": []}
+    lake.write(USAGE, USAGE.empty(), Stamp(1, "", "", said), source="a", date=day_of("2026-09-30"))
     checks = checked(config, instance, "2026-09-01", "2026-09-02")
     assert all(check.passed for check in checks.values())
     of_usage = "every_record_counted", "nothing_quarantined", "no_conflicting_duplicates", "no_near_duplicates"
@@ -99,18 +104,24 @@ def test_what_asks_for_a_look_is_a_warning_of_its_source(
 ) -> None:
     checked(config, instance, "2026-09-01", "2026-09-01")
     for source, parts in (("a", {"conflicts": 1}), ("b", {"near_duplicates": 2})):
-        rows = ingest_rows(NONE | {"usage": 4, "duplicate": 1}, **parts)
-        stamp = lake.stamp(INGEST_OBJECTS, source=source, date=day_of("2026-09-01"))
+        day = {"source": source, "date": day_of("2026-09-01")}
+        calls, stamp = lake.scan(USAGE, **day).select(USAGE.names).collect(), lake.stamp(USAGE, **day)
         assert stamp is not None
-        lake.write(INGEST_OBJECTS, rows, stamp, source=source, date=day_of("2026-09-01"))
+        lake.write(USAGE, calls, replace(stamp, notes={**stamp.notes, **parts}), **day)
     failed = {key: c for key, c in checked(config, instance, "2026-09-01", "2026-09-01").items() if not c.passed}
     assert set(failed) == {("usage/a", "no_conflicting_duplicates"), ("usage/b", "no_near_duplicates")}
     assert {check.severity for check in failed.values()} == {dg.AssetCheckSeverity.WARN}
     assert all(not check.blocking for check in failed.values())
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["told by the file", "read from its rows"])
 def test_tokens_that_contradict_themselves_are_in_no_share(
-    config: Config, lake: Lake, mediation: FakeMediation, instance: dg.DagsterInstance, ran: Callable[..., RunReport]
+    config: Config,
+    lake: Lake,
+    mediation: FakeMediation,
+    instance: dg.DagsterInstance,
+    ran: Callable[..., RunReport],
+    told: bool,
 ) -> None:
     """One line with a trillion tokens neither is the unpriced share nor hides it."""
     ran("2026-09-01")
@@ -121,12 +132,31 @@ def test_tokens_that_contradict_themselves_are_in_no_share(
     )
     unknown = calls.limit(1).with_columns(price_status=pl.lit("unpriced"), price_reason=pl.lit("unresolved_model"))
     assert stamp is not None
-    lake.write(PRICED_USAGE, pl.concat([calls.limit(3), hostile, unknown]).collect(), stamp, **day)
+    rows = pl.concat([calls.limit(3), hostile, unknown])
+    totals = totals_of(rows).notes() if told else None
+    lake.write(PRICED_USAGE, rows.collect(), replace(stamp, notes={**stamp.notes, "totals": totals}), **day)
     check = checked(config, instance, "2026-09-01", "2026-09-01")["priced_usage", "nearly_all_priced"]
     assert {name: fact.value for name, fact in check.metadata.items()} == {
         "unpriced_requests": 2,
         "unpriced_tokens": 1100,
         "unpriced_share": 0.25,
+    }
+
+
+def test_what_has_not_changed_is_checked_without_reading_its_calls_again(
+    config: Config, mediation: FakeMediation, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = checked(config, instance, "2026-09-01", "2026-09-02")
+    scan = Lake.scan
+
+    def small_tables_only(self: Lake, table: Table, **keys: Any) -> pl.LazyFrame:
+        assert table not in (USAGE, PRICED_USAGE, INGEST_OBJECTS)
+        return scan(self, table, **keys)
+
+    monkeypatch.setattr(Lake, "scan", small_tables_only)
+    again = checked(config, instance, "2026-09-01", "2026-09-02")
+    assert {key: (c.passed, c.metadata) for key, c in again.items()} == {
+        key: (c.passed, c.metadata) for key, c in first.items()
     }
 
 

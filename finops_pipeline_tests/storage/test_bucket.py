@@ -1,5 +1,6 @@
 """What is S3's own: copies, content types, answers that are lost or damaged, and errors that say what to do."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,11 +13,15 @@ from botocore.exceptions import ClientError
 
 from finops_pipeline import s3
 from finops_pipeline.demo.server import S3Server
-from finops_pipeline.errors import LakeError
-from finops_pipeline.storage import Stored, open_storage
+from finops_pipeline.errors import LakeError, LeaseHeldError
+from finops_pipeline.storage import Stored, bucket, open_storage
 from finops_pipeline.storage.bucket import BucketStorage
 
 Head = dict[str, Any]
+
+
+PARTS = 3 * bucket.PART_BYTES + 5
+"""Bytes of a file that goes up in four parts."""
 
 
 @pytest.fixture
@@ -34,6 +39,12 @@ def requests(storage: BucketStorage) -> Iterator[list[str]]:
     events.register("before-call.s3", lambda model, **_: asked.append(model.name), unique_id="asked")
     yield asked
     events.unregister("before-call.s3", unique_id="asked")
+
+
+def publish(storage: BucketStorage, name: str, content: bytes) -> None:
+    with storage.staged() as staged:
+        staged.write_bytes(content)
+        storage.publish(staged, name)
 
 
 def head(s3_server: S3Server, storage: BucketStorage, name: str) -> Head:
@@ -78,12 +89,65 @@ def test_a_file_is_fetched_once_a_version(storage: BucketStorage, requests: list
 
 
 def test_a_large_file_goes_up_in_parts_and_comes_back_whole(storage: BucketStorage, requests: list[str]) -> None:
-    content = bytes(range(256)) * (70_000)
-    with storage.staged() as staged:
-        staged.write_bytes(content)
-        storage.publish(staged, "t/p")
-    assert requests.count("UploadPart") >= 2
+    content = os.urandom(PARTS)
+    publish(storage, "t/p", content)
+    assert requests.count("UploadPart") == 4
     assert storage.fetch(Stored("t/p")).read_bytes() == content
+
+
+def test_an_upload_that_fails_leaves_no_parts_to_pay_for(
+    s3_server: S3Server, storage: BucketStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise ClientError(answer, "UploadPart")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(storage._client, "upload_part", refuse)
+    with pytest.raises(LakeError, match="access to bucket lake-of-tests is denied"):
+        publish(storage, "t/p", bytes(PARTS))
+    assert storage.files("") == []
+    unfinished = s3_server.client().list_multipart_uploads(Bucket=storage._bucket).get("Uploads", [])
+    assert [upload["Key"] for upload in unfinished if upload["Key"].startswith(storage._prefix)] == []
+
+
+@pytest.mark.parametrize("size", [4, PARTS], ids=["at once", "in parts"])
+def test_a_run_that_is_held_up_while_it_writes_writes_over_nothing_newer(
+    storage: BucketStorage, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Between the last look at its lease and its write the run stands still, and another one takes over and writes."""
+    publish(storage, "t/p", b"old")
+
+    def held_up(params: dict[str, Any], **_: Any) -> None:
+        events.unregister(event, held_up)
+        storage._client.put_object(Bucket=params["Bucket"], Key=params["Key"], Body=b"newer")
+
+    events = storage._client.meta.events
+    event = f"before-parameter-build.s3.{'PutObject' if size == 4 else 'CompleteMultipartUpload'}"
+    with storage.lease("t"):
+        events.register(event, held_up)
+        with pytest.raises(LeaseHeldError, match=r"t/p was taken over by another run"):
+            publish(storage, "t/p", bytes(size))
+        found = storage.read("t/p")
+        assert found is not None
+        assert found.content == b"newer"
+        publish(storage, "t/p", b"newest")
+        events.register("before-parameter-build.s3.PutObject", held_up)
+        event = "before-parameter-build.s3.PutObject"
+        with pytest.raises(LeaseHeldError):
+            storage.write("t/new", b"ours")
+
+
+def test_an_upload_whose_answer_was_lost_is_there(storage: BucketStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = storage._client.complete_multipart_upload
+
+    def twice(**asked: Any) -> Any:
+        complete(**asked)
+        return complete(**asked)
+
+    monkeypatch.setattr(storage._client, "complete_multipart_upload", twice)
+    with storage.lease("t"):
+        publish(storage, "t/p", bytes(PARTS))
+    assert storage.fetch(Stored("t/p")).stat().st_size == PARTS
 
 
 def test_a_file_that_vanished_is_named(storage: BucketStorage) -> None:
@@ -158,17 +222,30 @@ def test_a_body_that_breaks_off_is_fetched_again(storage: BucketStorage, monkeyp
         storage.read("t/p")
 
 
+@pytest.mark.parametrize(
+    ("ignored", "said"),
+    [
+        ({"IfNoneMatch"}, "does not heed If-None-Match, so"),
+        ({"IfMatch"}, "does not heed If-Match, so"),
+        ({"IfMatch", "IfNoneMatch"}, "does not heed If-None-Match and If-Match, so"),
+    ],
+)
 def test_a_server_without_conditional_writes_is_refused(
-    storage: BucketStorage, monkeypatch: pytest.MonkeyPatch
+    storage: BucketStorage, monkeypatch: pytest.MonkeyPatch, ignored: set[str], said: str
 ) -> None:
     put = storage._client.put_object
-    monkeypatch.setattr(
-        storage._client,
-        "put_object",
-        lambda IfNoneMatch="", **asked: put(**asked),  # noqa: N803 (boto3's name)
-    )
-    with pytest.raises(LakeError, match="does not heed If-None-Match"):
+
+    def heedless(**asked: Any) -> Any:
+        return put(**{name: value for name, value in asked.items() if name not in ignored})
+
+    monkeypatch.setattr(storage._client, "put_object", heedless)
+    with pytest.raises(LakeError, match=said):
         storage.check_writable()
+    assert storage.files("") == []
+
+
+def test_a_server_with_conditional_writes_is_left_as_it_was(storage: BucketStorage) -> None:
+    storage.check_writable()
     assert storage.files("") == []
 
 
@@ -206,8 +283,9 @@ def test_a_bucket_that_is_not_there_is_named(s3_uri: str) -> None:
     for look in (lambda: storage.read("t/p"), lambda: storage.fetch(Stored("t/p")), lambda: storage.tail("t/p", 9)):
         with pytest.raises(LakeError, match=r"t/p: there is no bucket no-such-bucket\. Check `lake` in finops\.yaml"):
             look()
-    with pytest.raises(LakeError, match="no bucket"):
-        storage.check_reachable()
+    for check in (storage.check_reachable, storage.check_writable):
+        with pytest.raises(LakeError, match=r"^s3://no-such-bucket/lake: there is no bucket no-such-bucket\."):
+            check()
 
 
 def test_credentials_that_are_wrong_are_told_without_their_secret(
@@ -225,10 +303,30 @@ def test_a_server_that_is_away_is_told(storage: BucketStorage, tmp_path: Path, m
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{nobody.getsockname()[1]}")
         monkeypatch.setattr(s3, "REQUEST_TRIES", 1)
         monkeypatch.setattr(s3, "pause", lambda attempt: None)
-        with pytest.raises(LakeError, match="Check AWS_ENDPOINT_URL_S3"):
+        with pytest.raises(LakeError, match=r"no connection to http://127\.0\.0\.1:\d+\. Check AWS_ENDPOINT_URL_S3"):
             storage.files("t/")
         with pytest.raises(LakeError, match="Check AWS_ENDPOINT_URL_S3"):
             storage.check_writable()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("ExpiredToken", r"the AWS credentials are not valid \(ExpiredToken\)\. Renew them"),
+        ("RequestTimeTooSkewed", "the clock of this machine is off"),
+        ("PermanentRedirect", "lies in another region. Set AWS_REGION"),
+        ("SlowDown", "run again later"),
+    ],
+)
+def test_what_the_store_refuses_is_told_with_the_way_out(
+    storage: BucketStorage, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "GetObject")  # type: ignore[typeddict-item]
+
+    monkeypatch.setattr(storage._client, "get_object", refuse)
+    with pytest.raises(LakeError, match=f"^{storage.place('t/p')}: .*{said}"):
+        storage.read("t/p")
 
 
 def test_settings_that_are_none_are_told(storage: BucketStorage, monkeypatch: pytest.MonkeyPatch) -> None:

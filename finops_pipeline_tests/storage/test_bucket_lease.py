@@ -1,6 +1,8 @@
 """Leases in a bucket: alive as long as they are renewed, taken over by one run when they are not."""
 
 import json
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -39,6 +41,30 @@ def test_a_lease_without_a_sign_of_life_is_taken_over(storage: BucketStorage) ->
     with pytest.raises(LeaseHeldError, match=r"process 7 on another-host\. .* 3600 s after its last sign of life"):
         acquire(storage)
     storage.write(NAME, owner(seconds=0))
+    acquire(storage).release()
+    assert content(storage) is None
+
+
+DIES_WITH_A_LEASE = """
+import os, sys
+from finops_pipeline.storage import open_storage
+with open_storage(sys.argv[1]).lease("partition"):
+    print("taken", flush=True)
+    sys.stdin.readline()
+    os._exit(9)
+"""
+
+
+def test_a_run_that_was_killed_on_this_machine_is_not_waited_for(storage: BucketStorage) -> None:
+    run = subprocess.Popen(
+        [sys.executable, "-c", DIES_WITH_A_LEASE, storage.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"taken\n"
+    with pytest.raises(LeaseHeldError, match=f"process {run.pid} on "):
+        acquire(storage)
+    run.communicate(b"die\n")
+    assert run.returncode == 9
     acquire(storage).release()
     assert content(storage) is None
 

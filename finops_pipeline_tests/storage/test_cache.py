@@ -1,6 +1,7 @@
 """Local copies of a lake's files: one a version, bounded, safe for many at once."""
 
 import os
+import shutil
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -103,19 +104,43 @@ def test_without_one_it_is_the_processs_own_and_goes_with_it(monkeypatch: pytest
     monkeypatch.delenv("FINOPS_CACHE", raising=False)
     leaving: list[Path] = []
     monkeypatch.setattr(cache.atexit, "register", lambda _remove, folder, **_: leaving.append(folder))
-    cache._own_folder.cache_clear()
+    cache._folder_of.cache_clear()
     try:
         path = keep(cache_of(ROOT), file())
         assert keep(cache_of("s3://bucket/other"), file()).is_relative_to(leaving[0])
         assert path.is_relative_to(leaving[0])
     finally:
-        cache._own_folder.cache_clear()
+        cache._folder_of.cache_clear()
         cache.shutil.rmtree(leaving[0])
+
+
+def test_files_in_the_making_are_not_taken_away_from_who_makes_them(tmp_path: Path) -> None:
+    small = Cache(tmp_path, ROOT, max_bytes=1)
+    long_ago = time.time() - 2 * cache.IN_USE_SECONDS
+    with small.unfinished() as beside:
+        beside.write_bytes(b"rows")
+        os.utime(beside, (long_ago, long_ago))
+        old = keep(small, file("t/a"))
+        os.utime(old, (long_ago, long_ago))
+        keep(Cache(tmp_path, ROOT, max_bytes=1), file("t/b"))
+        assert not old.exists()
+        assert beside.exists()
+
+
+def test_a_cache_that_is_deleted_while_in_use_fills_again(tmp_path: Path) -> None:
+    kept = Cache(tmp_path / "cache", ROOT)
+    keep(kept, file())
+    shutil.rmtree(tmp_path / "cache")
+    assert kept.find(file()) is None
+    assert kept.find(file()) is None
+    assert keep(kept, file()).exists()
 
 
 def test_a_cache_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(LakeError, match=r"file: the cache of the lake cannot be written .* FINOPS_CACHE"):
-        keep(Cache(tmp_path / "file", ROOT), file())
+    unusable = Cache(tmp_path / "file", ROOT)
+    for use in (unusable.find, lambda stored: keep(unusable, stored)):
+        with pytest.raises(LakeError, match=r"file: the cache of the lake cannot be used .* FINOPS_CACHE"):
+            use(file())
     with pytest.raises(LakeError, match="= in its name"):
         Cache(tmp_path / "a=b", ROOT)

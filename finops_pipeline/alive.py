@@ -1,14 +1,15 @@
-"""Signs of life: a file a process in this machine's temporary folder, locked (flock) for as long as the process runs.
+"""Signs of life, by which others know that a process has ended, and the folders that it has left then.
 
-The kernel drops the lock when the process ends, however it ends. So whoever finds the file unlocked knows that its
-process is gone; whoever does not find it knows nothing: the process may run on another machine, or in another
-container.
+A sign is a file in this machine's temporary folder, locked (flock) for as long as its process runs. The kernel drops
+the lock when the process ends, however it ends. So whoever finds the file unlocked knows that its process is gone;
+whoever does not find it knows nothing: the process may run on another machine, or in another container.
 """
 
 import atexit
 import contextlib
 import fcntl
 import os
+import shutil
 import stat
 import tempfile
 import time
@@ -30,9 +31,21 @@ def has_ended(sign: str) -> bool:
     return _is_locked(sign) is False
 
 
-def is_known_alive(sign: str) -> bool:
-    """Whether the process of that sign is known to run."""
-    return _is_locked(sign) is True
+def own_folder(kind: str) -> Path:
+    """A new temporary folder of this process, which nobody else may read. Whoever asks for it deletes it.
+
+    Those of the same kind that killed processes have left are deleted: they hold logs, or tables.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-{own_sign()}-"))
+    if not own_sign():  # so those of others cannot be looked up either
+        return folder
+    for other in folder.parent.glob(f"{kind}-*-*"):
+        sign = other.name.removeprefix(f"{kind}-").partition("-")[0]
+        with contextlib.suppress(OSError):
+            # Whoever has such a folder had its sign in the same place before.
+            if sign and not _is_locked(sign) and other.lstat().st_uid == os.getuid():
+                shutil.rmtree(other)
+    return folder
 
 
 def _is_locked(sign: str) -> bool | None:
