@@ -21,16 +21,19 @@ _SCHEMA: dict[str, Any] = {OBJECT: pl.Int32, "count": _COUNT, "number": pl.Int64
 LEDGER_ROWS = 50_000
 """Objects whose rows are made at once."""
 
-_GATHERED = 500
-"""Frames of counts that are held before they are summed: an object's counts come from many places."""
+_HELD = 50_000
+"""Counts that are held before they are added up: an object's come from many places."""
 
 
 class Account:
     """Records read and outcomes counted, by index of the object; by several threads."""
 
     def __init__(self) -> None:
-        self._counts: list[pl.DataFrame] = []
+        self._sums: dict[str, pl.Series] = {}
+        """Of what was counted at all, the sums by index of the object: eight bytes an object, without its name."""
+        self._frames: list[pl.DataFrame] = []
         self._single: list[tuple[int, str, int]] = []
+        self._held = 0
         self._lock = threading.Lock()
 
     def read(self, index: int, records: int) -> None:
@@ -41,8 +44,8 @@ class Account:
         """Count records of one object under an outcome."""
         with self._lock:
             self._single.append((index, outcome, records))
-            if len(self._single) >= _GATHERED:
-                self._gather()
+            self._held += 1
+            self._add_up(at=_HELD)
 
     def count_read(self, rows: pl.DataFrame) -> None:
         """Count rows as read, by their object."""
@@ -76,12 +79,12 @@ class Account:
 
     def records(self) -> pl.DataFrame:
         """How many records of each object were read so far: ``_object`` and ``number``."""
-        return self._summed().filter(pl.col("count") == _READ).select(OBJECT, "number")
+        read = self._summed(_READ)
+        return pl.DataFrame({OBJECT: pl.int_range(len(read), dtype=pl.Int32, eager=True), "number": read})
 
     def totals(self) -> dict[str, int]:
         """All that was counted, over all objects: outcomes, ``records``, ``conflicts`` and ``near_duplicates``."""
-        counted = dict(self._summed().group_by("count").agg(pl.col("number").sum()).iter_rows())
-        totals = {name: int(counted.get(name, 0)) for name in _COUNTED}
+        totals = {name: int(self._summed(name).sum()) for name in _COUNTED}
         totals["another_day"] += totals.pop(STRAY)
         return totals
 
@@ -91,20 +94,17 @@ class Account:
         Raises:
             ConservationError: some object's records are not the sum of its outcomes.
         """
-        listed = objects.frame().sort("key")
+        listed = objects.frame()
+        listed = listed if listed.get_column("key").is_sorted() else listed.sort("key")
         documents = pl.DataFrame(
             {OBJECT: list(objects.documents), "lines": list(objects.documents.values())},
             schema={OBJECT: pl.Int32, "lines": pl.Int64},
         )
-        summed = self._summed()
+        sums = [self._summed(name, len(objects)) for name in _COUNTED]
         for part in listed.iter_slices(LEDGER_ROWS):
-            counts = summed.join(part.select(OBJECT), on=OBJECT, how="semi").pivot(
-                "count", on_columns=list(_COUNTED), index=OBJECT, values="number", aggregate_function="sum"
-            )
             rows = (
-                part.join(counts, on=OBJECT, how="left", maintain_order="left")
+                part.with_columns(column.gather(part.get_column(OBJECT)) for column in sums)
                 .join(documents, on=OBJECT, how="left", maintain_order="left")
-                .with_columns(pl.col(_COUNTED).fill_null(0))
                 .with_columns(
                     pl.col("another_day") + pl.col(STRAY), pl.col(STRAY).alias("strays"), pl.coalesce("lines", _READ)
                 )
@@ -112,10 +112,11 @@ class Account:
             self._check(rows)
             yield rows.select(INGEST_OBJECTS.names)
 
-    def _summed(self) -> pl.DataFrame:
+    def _summed(self, count: str, objects: int = 0) -> pl.Series:
+        """The sums of a count under its name, by index of the object, for so many objects at least."""
         with self._lock:
-            self._gather()
-            return self._counts[0]
+            self._add_up()
+            return _lengthened(self._sums.get(count, pl.Series(count, [], dtype=pl.Int64)), objects)
 
     def _check(self, ledger: pl.DataFrame) -> None:
         wrong = ledger.filter(pl.col(_READ) != pl.sum_horizontal(OUTCOMES))
@@ -133,12 +134,23 @@ class Account:
 
     def _hold(self, counts: pl.DataFrame) -> None:
         with self._lock:
-            self._counts.append(counts.select(OBJECT, pl.col("count").cast(_COUNT), "number"))
-            if len(self._counts) >= _GATHERED:
-                self._gather()
+            self._frames.append(counts.select(OBJECT, pl.col("count").cast(_COUNT), "number"))
+            self._held += counts.height
+            self._add_up(at=_HELD)
 
-    def _gather(self) -> None:
-        """Sum what is held, so that it does not grow with the records."""
+    def _add_up(self, at: int = 1) -> None:
+        """Add what is held to the sums, where it is so much, so that it does not grow with the records."""
+        if self._held < at:
+            return
         single = pl.DataFrame(self._single, schema=_SCHEMA, orient="row")
-        summed = pl.concat([single, *self._counts]).group_by(OBJECT, "count").agg(pl.col("number").sum())
-        self._counts, self._single = [summed], []
+        held = pl.concat([single, *self._frames]).group_by("count", OBJECT).agg(pl.col("number").sum())
+        for (count,), numbers in held.partition_by("count", as_dict=True, include_key=False).items():
+            at_objects = numbers.get_column(OBJECT)
+            sums = self._sums.get(count, pl.Series(count, [], dtype=pl.Int64))
+            sums = _lengthened(sums, int(numbers.select(pl.col(OBJECT).max()).item()) + 1)
+            self._sums[count] = sums.scatter(at_objects, sums.gather(at_objects) + numbers.get_column("number"))
+        self._frames, self._single, self._held = [], [], 0
+
+
+def _lengthened(sums: pl.Series, length: int) -> pl.Series:
+    return sums.extend_constant(0, max(0, length - len(sums)))

@@ -4,13 +4,13 @@ Here it is decided which objects a day reads, and whether it has to read them; w
 """
 
 import datetime as dt
-import tempfile
+import shutil
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from finops_pipeline.alive import own_folder
 from finops_pipeline.config.model import Config, Source
 from finops_pipeline.formats.registry import format_of
 from finops_pipeline.lake import Lake, Stamp
@@ -62,25 +62,32 @@ def mediate_day(
     store = open_store(config, source, fmt.layout.base(source.uri))
     keys, roots = survey(run, fmt.layout, store, source.uri)
     clock = clock_of(config, source)
-    objects = Objects(keys.day_objects(store, day, clock, roots), day)
+    partition: dict[str, Any] = {"source": source.name, "date": day}
 
-    def look() -> tuple[Mapping[str, str], Stamp | None]:
-        """The strays that wait for the day, and its stamp where nothing has changed since it was made."""
-        strays = stray_files(lake, source.name, day)
+    def listed() -> Objects:
+        return Objects(keys.day_objects(store, day, clock, roots), day)
+
+    def is_current(made: Stamp, objects: Objects, strays: Mapping[str, str]) -> bool:
+        """Whether nothing has changed since the day was made."""
         digest = input_digest(config, source, fmt, key, objects, strays)
-        stamp = lake.stamp(USAGE, source=source.name, date=day)
-        changed = force or stamp is None or stamp.input_digest != digest or _overtaken(stamp.notes, now)
-        return strays, None if changed else stamp
+        return not force and made.input_digest == digest and not _overtaken(made.notes, now)
 
-    _, made = look()
-    if made is None:
-        with lake.lease(USAGE, wait=PATIENCE, source=source.name, date=day):
-            strays, made = look()  # again, under the lease: another run may just have made the day
-            if made is None:
-                with tempfile.TemporaryDirectory(prefix="finops-") as folder:
-                    making = Making(config, source, day, lake, run, now, fmt, key)
-                    return making.make(store, objects, strays, Path(folder))
-    return told_before(made.notes)
+    objects, before = listed(), lake.stamp(USAGE, **partition)
+    if before is not None and is_current(before, objects, stray_files(lake, source.name, day)):
+        return told_before(before.notes)
+    with lake.lease(USAGE, wait=PATIENCE, **partition):
+        made = lake.stamp(USAGE, **partition)
+        if made != before:  # another run has just made the day, perhaps from objects that are newer
+            objects = listed()
+        strays = stray_files(lake, source.name, day)
+        if made is not None and is_current(made, objects, strays):
+            return told_before(made.notes)
+        folder = own_folder("finops-logs")
+        try:
+            making = Making(config, source, day, lake, run, now, fmt, key)
+            return making.make(store, objects, strays, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def clock_of(config: Config, source: Source) -> Clock:

@@ -40,7 +40,10 @@ class Objects(Sequence["Fetched"]):
         listed, rows = [pl.DataFrame(schema=_SCHEMA)], iter(_row(p, own=p.own_day == day) for p in placed)
         while chunk := list(islice(rows, _CHUNK)):
             listed.append(pl.DataFrame(chunk, schema=_SCHEMA, orient="row"))
-        self._frame = pl.concat(listed).unique("key", keep="any").sort("key")
+        in_order = pl.concat(listed).sort("key")
+        # Equal keys stand side by side now: a set of all keys would be as large as the frame.
+        again = in_order.get_column("key").eq(in_order.get_column("key").shift(1)).fill_null(False)
+        self._frame = in_order.filter(~again) if again.any() else in_order
         self._later: list[tuple[Any, ...]] = []
         self.states: dict[int, str] = {}
         self.holes: dict[int, dict[int, Hole]] = {}
@@ -88,17 +91,12 @@ class Objects(Sequence["Fetched"]):
 
     def frame(self) -> pl.DataFrame:
         """Everything that was listed, with ``_object`` and ``state``."""
-        known = pl.DataFrame(
-            {OBJECT: list(self.states), "state": list(self.states.values())},
-            schema={OBJECT: pl.Int32, "state": pl.String},
-        )
-        return (
-            self._listed()
-            .with_row_index(OBJECT)
-            .cast({OBJECT: pl.Int32})
-            .join(known, on=OBJECT, how="left", maintain_order="left")
-            .with_columns(pl.col("state").fill_null("read"))
-        )
+        listed = self._listed()
+        state = pl.Series("state", ["read"] if listed.height else [], dtype=pl.String)
+        state = state.new_from_index(0, listed.height) if listed.height else state
+        if self.states:
+            state = state.scatter(list(self.states), list(self.states.values()))
+        return listed.with_row_index(OBJECT).with_columns(pl.col(OBJECT).cast(pl.Int32), state)
 
     def _listed(self) -> pl.DataFrame:
         if self._later:

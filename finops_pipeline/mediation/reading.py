@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -96,8 +97,8 @@ class Reading:
             if not (isinstance(file, Piece) and file.grows):
                 raise
             raise SourceError(
-                f"source {self.rules.source}, {self.objects[file.objects[0]].key}: the file was cut or removed while it "
-                "was read. Nothing of the day is written. Run it again once nobody changes what is there already."
+                f"source {self.rules.source}, {self.objects[file.objects[0]].key}: the file was cut or removed while "
+                "it was read. Nothing of the day is written. Run it again once nobody changes what is there already."
             ) from error
         finally:
             file.path.unlink(missing_ok=True)
@@ -141,19 +142,22 @@ class Reading:
         if bad.height == 0:
             return
         wanted = iter(bad.sort(_FILE_LINE).iter_rows())
+        place, counted = -1, Counter[int]()
         for (line, reason), raw in lines_at(piece.path, wanted):
             index, number = piece.locate(line)
-            fetched = self.objects[index]
-            hole = fetched.holes.get(number)
-            if not fetched.own:
-                self.account.count("another_day", index)
-            elif hole is not None:
-                self.account.count("quarantined", index)
+            if index != place:  # a million lines may be of one object: it is looked up once
+                place, fetched = index, self.objects[index]
+                key, own, holes = fetched.key, fetched.own, fetched.holes
+            counted[index] += 1
+            if not own:
+                continue
+            if (hole := holes.get(number)) is not None:
                 length, sha256, why = hole
-                self.quarantine.add(fetched.key, number, why, length=length, sha256=sha256)
+                self.quarantine.add(key, number, why, length=length, sha256=sha256)
             else:
-                self.account.count("quarantined", index)
-                self.quarantine.add_line(fetched.key, number, reason or reason_of(raw), raw)
+                self.quarantine.add_line(key, number, reason or reason_of(raw), raw)
+        for index, lines in counted.items():
+            self.account.count("quarantined" if self.objects[index].own else "another_day", index, lines)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 

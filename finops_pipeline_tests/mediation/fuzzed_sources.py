@@ -25,7 +25,19 @@ JOB_TIME = "2026-10-05T14:00:00Z"
 _TURNS = [{"role": "user", "content": f"{PROMPT} " * 3}]
 _ANSWER = [{"type": "text", "text": f"{PROMPT} said"}]
 _IDS = frozenset(
-    "requestId recordId id request_id traceId spanId parentSpanId correlationId custom_id responseId call".split()
+    {
+        "requestId",
+        "recordId",
+        "id",
+        "request_id",
+        "traceId",
+        "spanId",
+        "parentSpanId",
+        "correlationId",
+        "custom_id",
+        "responseId",
+        "call",
+    }
 )
 
 
@@ -141,13 +153,18 @@ FUZZED = {
         "dt=2026-10-05/{}.jsonl",
         {"request": {"model": "claude-opus-4-5", "system": PROMPT, "messages": _TURNS}},
     ),
-    "anthropic_batch": Fuzzed("anthropic/batches/*/*.jsonl", "msgbatch_1/{}.jsonl", {"result.message.content": _ANSWER}),
+    "anthropic_batch": Fuzzed(
+        "anthropic/batches/*/*.jsonl", "msgbatch_1/{}.jsonl", {"result.message.content": _ANSWER}
+    ),
     "anthropic_usage": Fuzzed(
         "anthropic/usage_report/messages/2026-10-05.json",
         "2026-10-05-{}.json",
         {},
         labels=_DIMENSIONS,
-        page=(b'{"data":[{"starting_at":"2026-10-05T00:00:00Z","ending_at":"2026-10-06T00:00:00Z","results":[', b"]}]}"),
+        page=(
+            b'{"data":[{"starting_at":"2026-10-05T00:00:00Z","ending_at":"2026-10-06T00:00:00Z","results":[',
+            b"]}]}",
+        ),
     ),
     "vertex": Fuzzed(
         "vertex/request_response_logging/*/*",
@@ -195,14 +212,18 @@ _OF_A_GATEWAY = {
     "mode": "stream", "batch": False, "hit": False, "code": 200, "error": "-", "calls": 1,
     "usage": {"in": "1.5", "read": 100, "written": 20, "out": 70, "thought": 30, "audio": 5},
     "tools": [{"name": "f"}, {"name": "g"}], "searches": 2, "took": 1.25, "first": "250000000", "session": "s1",
-    "cost": "0.26", "saved": 1, "quality": "reported", "body": {"finish": "stop", "tools": [], "system": "", "messages": []},
+    "cost": "0.26", "saved": 1, "quality": "reported",
+    "body": {"finish": "stop", "tools": [], "system": "", "messages": []},
 }  # fmt: skip
 
 
 ARRAYS = replace(FUZZED["langfuse"], key="p1/observations_v2/2026-10-05T15-00-00-{}.json", page=(b"[", b"]"))
 """Langfuse's export as JSON arrays."""
 
-TABLES = {name: replace(FUZZED[name], key=FUZZED[name].key.replace(".jsonl", ".csv")) for name in ("record", "langfuse", "mapped")}
+TABLES = {
+    name: replace(FUZZED[name], key=FUZZED[name].key.replace(".jsonl", ".csv"))
+    for name in ("record", "langfuse", "mapped")
+}
 
 
 def records_of(fuzzed: Fuzzed) -> list[bytes]:

@@ -27,17 +27,19 @@ _SPELLED = (
 """JSON texts as they stand, some of which are none."""
 
 _WORDS = (
-    "", " ", "0", "12", " 12 ", "12.0", "1e3", "1,5", "1_000", "-1", "-0", "1.5", "NaN", "nan", "inf", "Infinity", "null",
-    "None", "true", "True", "٣", "１２", "9" * 30, "9" * 400, str(2**63), str(2**64), "0x1F", "12abc", "1e400", "1e-9",
-    "2026-10-05", "2026-10-05T14:00:00", "2026-13-45T99:99:99Z", "0000-00-00T00:00:00Z", "9999-12-31T23:59:59.999999Z",
+    "", " ", "0", "12", " 12 ", "12.0", "1e3", "1,5", "1_000", "-1", "-0", "1.5", "NaN", "nan", "inf", "Infinity",
+    "null", "None", "true", "True", "٣", "１２", "9" * 30, "9" * 400, str(2**63), str(2**64), "0x1F", "12abc", "1e400",
+    "1e-9", "2026-10-05", "2026-10-05T14:00:00",
+    "2026-13-45T99:99:99Z", "0000-00-00T00:00:00Z", "9999-12-31T23:59:59.999999Z",
     "2026-10-05T14:00:00+99:99", "1791208800", "1791208800000", "-1791208800", "1e18", "yesterday",
     "=HYPERLINK(\"http://x\")", "@SUM(A1)", "<script>alert(1)</script>", "{{ 7 * 7 }}", "${HOME}", "%s%n", "../../etc",
-    "a\r\nBcc: x@example.com", "a\nb", "a\tb", "\u202eabc", "\ufeff", "\u2028", "💥" * 20, "\u0300" * 50, "'; DROP TABLE",
-    "\\", '"', "$.a.b", "a" * 300, "_object", "defect",
+    "a\r\nBcc: x@example.com", "a\nb", "a\tb", "\u202eabc", "\ufeff", "\u2028", "💥" * 20, "\u0300" * 50,
+    "'; DROP TABLE", "\\", '"', "$.a.b", "a" * 300, "_object", "defect",
 )  # fmt: skip
 
 _KEYS = (
-    "", ".", "a.b", "$", "$.id", '"', 'a"b', "\\", "[0]", "[*]", "*", "\u0000", "\ud83d", "__proto__", "💥", " ", "key" * 200,
+    "", ".", "a.b", "$", "$.id", '"', 'a"b', "\\", "[0]", "[*]", "*", "\u0000", "\ud83d", "__proto__", "💥", " ",
+    "key" * 200,
 )  # fmt: skip
 
 LONG = (10_000, 70_000, 300_000)
@@ -172,7 +174,9 @@ def damaged_row(rng: random.Random, row: bytes) -> bytes:
         (
             row[:at],
             row + rng.choice((b",", b",x", b",,,,,")),
-            row[:at] + rng.choice((b"\xff", b"\xc3", b"\0", b"\xef\xbb\xbf", b",", b"\x1a", b"\xed\xa0\x80")) + row[at:],
+            row[:at]
+            + rng.choice((b"\xff", b"\xc3", b"\0", b"\xef\xbb\xbf", b",", b"\x1a", b"\xed\xa0\x80"))
+            + row[at:],
             row[:at] + bytes((rng.choice([*range(1, 9), *range(14, 32), *range(128, 256)]),)) + row[at + 1 :],
         )
     )

@@ -409,6 +409,24 @@ def test_two_runs_of_one_day_do_not_write_at_once(
         mediate(config())
 
 
+def test_a_run_that_waited_for_another_does_not_put_older_logs_in_the_place_of_newer(
+    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("date=2026-10-05/a.jsonl", [record("a")])
+    lease, others = Lake.lease, []
+
+    def after_another(self: Lake, *what: Any, **keys: Any) -> Any:
+        if not others:
+            others.append("which has listed later")
+            put("date=2026-10-05/b.jsonl", [record("b")])
+            mediate(config())
+        return lease(self, *what, **keys)
+
+    monkeypatch.setattr(Lake, "lease", after_another)
+    assert not mediate(config()).changed
+    assert ids(lake) == ["a", "b"]
+
+
 def test_an_object_that_vanished_is_read_when_it_is_back(
     lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

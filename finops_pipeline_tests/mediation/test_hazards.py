@@ -59,9 +59,9 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return str(request.param)
 
 
-# -- values: none is rounded, clipped or nulled unnoticed --------------------------------------------------------------
+# -- values: none is rounded, clipped or nulled unnoticed -------------------------------------------------------------
 
-COUNTS: list[tuple[str, int | None | str]] = [
+COUNTS: list[tuple[str, int | str | None]] = [
     ("12", 12),
     ('"12"', 12),
     ('" 12 "', 12),
@@ -143,7 +143,7 @@ def test_a_number_that_json_has_not_costs_its_line_alone(
     assert [line for line, _ in reasons(lake)] == [2]
 
 
-# -- lines: one JSON object or none ------------------------------------------------------------------------------------
+# -- lines: one JSON object or none -----------------------------------------------------------------------------------
 
 NO_OBJECTS = {
     b"null": "not a JSON object: null",
@@ -178,7 +178,13 @@ def test_a_line_that_is_not_one_object_is_one_record_with_its_reason(
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gzip", "zstd"])
 def test_a_byte_order_mark_costs_no_line(
-    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, pack: Callable[[bytes], bytes], size: str
+    lake: Lake,
+    config: MakeConfig,
+    put: Put,
+    record: Record,
+    mediate: Mediate,
+    pack: Callable[[bytes], bytes],
+    size: str,
 ) -> None:
     put(KEY, pack(BOM + body(record("a"), record("b"))))
     assert counted(mediate(config())) == {"usage": 2}
@@ -187,7 +193,13 @@ def test_a_byte_order_mark_costs_no_line(
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_blank_lines_have_no_number_whatever_ends_the_lines(
-    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, pack: Callable[[bytes], bytes], size: str
+    lake: Lake,
+    config: MakeConfig,
+    put: Put,
+    record: Record,
+    mediate: Mediate,
+    pack: Callable[[bytes], bytes],
+    size: str,
 ) -> None:
     a, b, c = (json.dumps(record(name)).encode() for name in "abc")
     put(KEY, pack(b"\n\r\n" + a + b"\r\n \t \r\n\n{broken\r\n" + b"  " + b + b"  \r\n\x0b\x0c\n" + c))
@@ -199,7 +211,16 @@ def test_blank_lines_have_no_number_whatever_ends_the_lines(
 @pytest.mark.parametrize(
     "content",
     [b"", b"\n", b" \r\n\t\n\n", BOM, gzip.compress(b""), gzip.compress(b"\n\n"), zstandard.compress(b""), BOM + b"\n"],
-    ids=["empty", "a line end", "blank lines", "a mark", "empty gzip", "blank gzip", "empty zstd", "a mark and a line end"],
+    ids=[
+        "empty",
+        "a line end",
+        "blank lines",
+        "a mark",
+        "empty gzip",
+        "blank gzip",
+        "empty zstd",
+        "a mark and a line end",
+    ],
 )
 def test_an_object_without_lines_has_no_records_and_harms_none(
     lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, content: bytes, size: str
@@ -211,7 +232,7 @@ def test_an_object_without_lines_has_no_records_and_harms_none(
     assert dict(lake.scan(INGEST_OBJECTS).select("key", "lines").collect().iter_rows())[KEY] == 0
 
 
-# -- streams: what came before the damage is kept, what follows is one record ----------------------------------------------
+# -- streams: what came before the damage is kept, what follows is one record -----------------------------------------
 
 
 def halves(record: Record) -> tuple[bytes, bytes]:
@@ -223,7 +244,13 @@ def halves(record: Record) -> tuple[bytes, bytes]:
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
 def test_a_line_may_go_on_over_members_and_frames(
-    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, pack: Callable[[bytes], bytes], size: str
+    lake: Lake,
+    config: MakeConfig,
+    put: Put,
+    record: Record,
+    mediate: Mediate,
+    pack: Callable[[bytes], bytes],
+    size: str,
 ) -> None:
     first, second = halves(record)
     put(KEY, pack(first) + pack(b"") + pack(second))
@@ -245,7 +272,11 @@ def flipped(packed: bytes) -> bytes:
         (gzip.compress, cut, "the gzip stream ends early"),
         (zstandard.compress, cut, "the zstd stream ends early"),
         (gzip.compress, flipped, "the gzip stream is damaged"),
-        (lambda plain: gzip.compress(plain)[:-8] + bytes(8), bytes, "the gzip stream is damaged (incorrect checksum found)"),
+        (
+            lambda plain: gzip.compress(plain)[:-8] + bytes(8),
+            bytes,
+            "the gzip stream is damaged (incorrect checksum found)",
+        ),
         (lambda plain: gzip.compress(plain)[:10] + b"\xff" * 40, bytes, "the gzip stream is damaged"),
         (lambda _plain: b"no member at all", bytes, "the gzip stream is damaged"),
     ],
@@ -274,7 +305,13 @@ def test_damage_in_a_later_member_keeps_the_lines_before_it(
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
 def test_names_lie_and_magic_bytes_do_not(
-    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, pack: Callable[[bytes], bytes], size: str
+    lake: Lake,
+    config: MakeConfig,
+    put: Put,
+    record: Record,
+    mediate: Mediate,
+    pack: Callable[[bytes], bytes],
+    size: str,
 ) -> None:
     put("date=2026-10-05/plain.jsonl.gz", body(record("a")))
     put("date=2026-10-05/plain.json.zst", body(record("b")))
@@ -286,7 +323,7 @@ def test_names_lie_and_magic_bytes_do_not(
     assert [request_id for _, request_id in placed(lake)] == ["a", "b", "c", "d"]
 
 
-# -- long lines ----------------------------------------------------------------------------------------------------------
+# -- long lines -------------------------------------------------------------------------------------------------------
 
 LIMIT = {"limits": {"max_line_bytes": 2048}}
 
@@ -332,17 +369,23 @@ def test_a_document_over_the_limit_is_one_quarantined_record(
     lake: Lake, config: MakeConfig, put: Put, mediate: Mediate, size: str
 ) -> None:
     call = {"id": "c", "created_at": "2026-10-05T08:00:00Z", "provider": "openai", "model": "o3", "tokens_in": 1}
-    pages = {name: json.dumps({"result": [call | {"id": name, "path": "x" * n}]}) for name, n in {"a": 1, "b": 3000}.items()}
+    pages = {
+        name: json.dumps({"result": [call | {"id": name, "path": "x" * n}]}) for name, n in {"a": 1, "b": 3000}.items()
+    }
     for name, page in pages.items():
         put(f"2026-10-05-{name}.json", page.encode())
     assert counted(mediate(config(format="cloudflare", extra=LIMIT))) == {"usage": 1, "quarantined": 1}
     assert reasons(lake) == [(1, f"a line of {len(pages['b'])} bytes, over limits.max_line_bytes")]
 
 
-# -- documents: an odd record costs itself alone ---------------------------------------------------------------------------
+# -- documents: an odd record costs itself alone ----------------------------------------------------------------------
 
 PAGES = {
-    "cloudflare": ("2026-10-05-p1.json", b'{"result":[%b]}', b'{"id":"%b","created_at":"2026-10-05T08:00:00Z","path":%b}'),
+    "cloudflare": (
+        "2026-10-05-p1.json",
+        b'{"result":[%b]}',
+        b'{"id":"%b","created_at":"2026-10-05T08:00:00Z","path":%b}',
+    ),
     "langfuse": (
         "p/observations_v2/2026-10-05T15-00-00.json",
         b"[%b]",
@@ -372,7 +415,7 @@ def test_a_record_that_cannot_be_read_costs_no_other_of_its_page(
     assert counted(result) == ({"usage": 3} if odd.startswith(b"[") else {"usage": 2, "quarantined": 1})
 
 
-# -- files that change while they are read ---------------------------------------------------------------------------------
+# -- files that change while they are read ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -423,7 +466,11 @@ def test_a_file_that_is_cut_or_removed_while_it_is_read_is_told_and_nothing_is_w
     left: str,
 ) -> None:
     file = put(KEY, [record("a"), record("b"), b"{broken}"])
-    shorter = {"a line less": body(record("a"), record("b")), "the end of a line": body(record("a"))[:-20], "nothing": b""}
+    shorter = {
+        "a line less": body(record("a"), record("b")),
+        "the end of a line": body(record("a"))[:-20],
+        "nothing": b"",
+    }
     before_reading(lambda: file.write_bytes(shorter[left]) if left in shorter else file.unlink())
     with pytest.raises(SourceError, match=r"source logs, date=2026-10-05/a\.jsonl: the file was cut or removed"):
         mediate(config())
