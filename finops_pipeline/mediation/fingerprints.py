@@ -9,6 +9,7 @@ import hmac
 import os
 from collections.abc import Iterable, Sequence
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -77,8 +78,7 @@ def with_fingerprints(batch: pa.RecordBatch, key: FingerprintKey, redacted: Sequ
     columns = (_Member(name, batch.column(name)) for name in batch.schema.names if name.startswith(MEMBER))
     members = [m for m in columns if m.ends[-1] > m.ends[0]]
     # One look over all texts of the batch spares a look at each.
-    suspects = [m for m in members if redacted and _holds_any(bytes(m.bytes), redacted)]
-    parts = [(m.label, m.ends, m.bytes, m in suspects) for m in members]
+    parts = [(m.label, m.ends, m.bytes, bool(redacted) and m.holds_any(redacted)) for m in members]
     inner, outer = hashlib.sha256(key.inner_pad), hashlib.sha256(key.outer_pad)
     hashed: list[str | None] = [None] * len(batch)
     for row in range(len(batch)) if members else ():
@@ -103,10 +103,6 @@ def with_fingerprints(batch: pa.RecordBatch, key: FingerprintKey, redacted: Sequ
     return batch.append_column("prompt_fingerprint", pa.array(hashed, pa.string()))
 
 
-def _holds_any(texts: bytes, redacted: Sequence[str]) -> bool:
-    return any(marker.encode() in texts for marker in redacted)
-
-
 def _is_redacted(text: bytes, redacted: Sequence[str]) -> bool:
     return any(text == marker.encode() or f'"{marker}"'.encode() in text for marker in redacted)
 
@@ -120,3 +116,10 @@ class _Member:
         self.label = f"{name.removeprefix(MEMBER)}=".encode()
         self.ends: list[int] = memoryview(offsets).cast("i")[texts.offset : texts.offset + len(texts) + 1].tolist()
         self.bytes = memoryview(held or b"")
+        self._texts = texts
+
+    def holds_any(self, wanted: Sequence[str]) -> bool:
+        """Whether one of the texts holds any of those that are wanted."""
+        texts = pl.from_arrow(self._texts)
+        assert isinstance(texts, pl.Series)
+        return bool(texts.str.contains_any(list(wanted)).any())

@@ -21,7 +21,7 @@ from finops_pipeline.mediation.prefixes import with_prefix_block_hashes
 BATCH_ROWS = 2_048
 """Rows, prompts included, that DuckDB hands over at once: one of its vectors."""
 
-LEAST_ROWS = 6_144
+LEAST_ROWS = 16_384
 """Rows that are gathered before they are handed on, where a file has so many."""
 
 LINE, IS_RECORD = "raw_line", "is_record"
@@ -211,15 +211,17 @@ class _Taken:
     def _types(self) -> str:
         """SQL for the JSON types of the texts, in the order of ``_texts``; null where nothing looks like JSON.
 
-        One look at all texts of a record decides, since asking parses it again.
+        One look at all texts of a record decides, since asking parses it again. Values of a record are written without
+        blanks before them; cells of a table stand as they are.
         """
-        texts = ", ".join(self._places[f.path] for f in self.fmt.fields.values() if f.kind is Kind.TEXT)
+        texts = [self._places[f.path] for f in self.fmt.fields.values() if f.kind is Kind.TEXT]
+        begins = (lambda text: f"ltrim({text})") if self._of_cells else (lambda text: text)
+        looks_like_json = (f"starts_with({begins(text)}, '{sign}')" for text in texts for sign in "{[")
         asked = [
             f"json_type({document}, [{', '.join(_quoted(path) for path in fields.values())}])"
             for document, fields in self._texts.items()
         ]
-        looks_like_json = rf"regexp_matches(concat_ws(chr(10), {texts}), '(^|\n)\s*[{{\[]')"
-        return f"CASE WHEN {looks_like_json} THEN [{', '.join(asked)}] END"
+        return f"CASE WHEN {' OR '.join(looks_like_json)} THEN [{', '.join(asked)}] END"
 
     def without_nested(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with null in place of texts that are none, but objects or arrays: they may hold prompts."""

@@ -76,7 +76,7 @@ class Shards:
             part = (pl.col(self._key).hash(seed=0) % self._count).cast(pl.Int32)
             parts = rows.with_columns(part.alias("_part")).partition_by("_part", include_key=False, as_dict=True)
         for (part_number,), rows_of in parts.items():
-            rows_of.write_ipc(self._folder / f"{part_number}-{number}.arrow", compression="lz4")
+            rows_of.write_ipc_stream(self._folder / f"{part_number}-{number}.arrow", compression="lz4")
 
 
 def taken(files: Iterable[Path]) -> pl.DataFrame:
@@ -84,7 +84,7 @@ def taken(files: Iterable[Path]) -> pl.DataFrame:
     frames = []
     for file in files:
         with file.open("rb") as handle:  # an open file: a path would be taken for a pattern
-            frames.append(pl.read_ipc(handle))
+            frames.append(pl.read_ipc_stream(handle))
         file.unlink()
     return pl.concat(frames, how="diagonal")
 

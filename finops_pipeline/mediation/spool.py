@@ -319,7 +319,9 @@ class _Pieces:
         if len(block) <= self._bounds.max_line_bytes and (counted := _brace_lines(block)):
             self._write(block + b"\n", counted, len(block))
             return counted
-        for text in block.split(b"\n"):
+        for text in block.split(b"\n") if not _blank(block) else ():
+            if _blank(text):
+                continue
             line = OpenLine(self._bounds.max_line_bytes)
             line.add(text)
             counted += self._line(line, fetched, number + counted)

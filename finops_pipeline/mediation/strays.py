@@ -56,7 +56,7 @@ class Handed:
         """Append rows of the table ``strays``."""
         for (day,), part in rows.group_by(pl.col("event_time").dt.date(), maintain_order=True):
             assert isinstance(day, dt.date)
-            part.write_ipc(self._folder / f"{day}-{self._shards}.arrow", compression="lz4")
+            part.write_ipc_stream(self._folder / f"{day}-{self._shards}.arrow", compression="lz4")
             self.days.add(day)
         self._shards += 1
 

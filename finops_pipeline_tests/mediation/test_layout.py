@@ -269,11 +269,10 @@ def test_files_of_other_days_are_not_opened(tmp_path: Path, monkeypatch: pytest.
     keys = ["2026-10-04.jsonl", "2026-10-05.jsonl"]
     for key in keys:
         (tmp_path / key).write_bytes(b"{}")
-    opened = []
-    opening = Path.open
-    monkeypatch.setattr(Path, "open", lambda self, *of: (opened.append(self.name), opening(self, *of))[1])
+    opened, opening = [], open
+    monkeypatch.setattr("builtins.open", lambda name, *of, **how: (opened.append(name), opening(name, *of, **how))[1])
     assert read_only(tmp_path) == {keys[1]: True}
-    assert opened == [keys[1]]
+    assert [Path(name).name for name in opened] == [keys[1]]
 
 
 def read_only(folder: Path) -> dict[str, bool]:
