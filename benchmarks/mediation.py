@@ -352,7 +352,12 @@ def main() -> None:
     if given.small_objects:
         from small_objects import measure
 
-        print(measure(given.small_objects))
+        found = measure(given.small_objects)
+        print(
+            f"\n{found['objects']:,.0f} objects of {found['bytes_each']:,.0f} bytes from S3: "
+            f"{found['our_gets']:,.0f} gets/s, {found['ratio']:.2f} of what a bare client gets from that server, "
+            f"{found['peak_rss_mb']:,.0f} MB"
+        )
 
 
 if __name__ == "__main__":

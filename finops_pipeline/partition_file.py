@@ -18,6 +18,9 @@ from finops_pipeline.storage import Versioned
 FOOTER_BYTES = 1 << 16
 """Bytes at a file's end that are read to find its footer; most are shorter, and a longer one is read again whole."""
 
+_REPEATED = 4
+"""How often a value must stand in a column on average for a dictionary to be worth it (measured on usage rows)."""
+
 _PREFIX = "finops."
 _END = 8
 """Bytes after the footer: its length, and a magic number."""
@@ -112,8 +115,10 @@ class PartitionWriter:
         arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         with naming_the_lake(self._path):
             if self._writer is None:
-                schema = arrow.schema
-                self._writer = pq.ParquetWriter(self._path, schema, compression="zstd", store_decimal_as_integer=True)
+                self._writer = pq.ParquetWriter(
+                    self._path, arrow.schema, compression="zstd", store_decimal_as_integer=True,
+                    use_dictionary=_repeating(frame),
+                )  # fmt: skip
             self._writer.write_table(arrow.cast(self._writer.schema))
         self.rows += frame.height
 
@@ -140,3 +145,9 @@ class PartitionWriter:
         if self._writer is not None:
             with contextlib.suppress(OSError):
                 self._writer.close()
+
+
+def _repeating(frame: pl.DataFrame) -> list[str]:
+    """The columns that a dictionary makes smaller: it costs time and room where nearly all values differ."""
+    flat = [column for column in frame.iter_columns() if not column.dtype.is_nested()]
+    return [column.name for column in flat if column.n_unique() <= max(1, column.len() // _REPEATED)]

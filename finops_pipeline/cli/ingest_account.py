@@ -11,7 +11,7 @@ from finops_pipeline.config.model import Config
 from finops_pipeline.days import days_between, stretches, when
 from finops_pipeline.ingestion import COUNTS, by_day, by_reason, handed_over, worst_first
 from finops_pipeline.lake import Lake
-from finops_pipeline.mediation.day import days_with_fresh_strays
+from finops_pipeline.mediation.strays import days_with_fresh_strays
 from finops_pipeline.orchestration.run_report import Progress, RunReport
 from finops_pipeline.reports import numbers
 from finops_pipeline.schemas import INGEST_OBJECTS, QUARANTINE

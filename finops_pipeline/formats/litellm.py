@@ -52,7 +52,8 @@ def _columns() -> Mapping[str, pl.Expr]:
     read = pl.coalesce("cached", "cached_flat").fill_null(0)
     written_1h = pl.col("written_1h").fill_null(0)
     written = pl.coalesce("written", "written_flat", pl.col("written_5m").fill_null(0) + written_1h)
-    provider = pl.coalesce("provider_name", pl.col("model").str.extract(r"^([a-z_]+)/"))
+    unnamed = pl.when(pl.col("provider_name").is_null()).then("model")  # few: a look into each model id is dear
+    provider = pl.coalesce("provider_name", unnamed.str.extract(r"^([a-z_]+)/"))
     stream = pl.coalesce("stream", "requested_stream")
     failed = (pl.col("status") == "failure") | (pl.col("status").is_null() & pl.col("error_code").is_not_null())
     # Streams of some providers are written with a cost of 0 beside their true one (LiteLLM's issue 40100).

@@ -3,6 +3,7 @@
 import msgspec
 import polars as pl
 
+from finops_pipeline.distinct import once_each
 from finops_pipeline.schemas import TAGS
 
 
@@ -23,15 +24,11 @@ def tags_of_json(text: pl.Expr) -> pl.Expr:
     An object ``{key: value}``, a list of ``{"key": …, "value": …}``, or a list of texts ``key:value``. Numbers and
     flags are kept as texts. A value that is an object or a list is null: no label is one, and it may be a prompt.
     """
-    return text.map_batches(_read, return_dtype=TAGS)
+    return once_each(text, _tags_of_distinct, TAGS)
 
 
-def _read(texts: pl.Series) -> pl.Series:
-    """Each distinct text once: Polars has no type for objects whose keys are not known."""
-    distinct = texts.drop_nulls().unique()
-    tags = pl.Series("tags", [_tags(text) for text in distinct], dtype=TAGS, strict=True)
-    known = pl.DataFrame({"text": distinct, "tags": tags})
-    return pl.DataFrame({"text": texts}).join(known, on="text", how="left", maintain_order="left").get_column("tags")
+def _tags_of_distinct(text: pl.Expr) -> pl.Expr:
+    return text.map_elements(_tags, return_dtype=TAGS)  # Polars has no type for objects whose keys are not known
 
 
 def _tags(text: str) -> list[dict[str, str | None]] | None:

@@ -11,16 +11,19 @@ from pathlib import Path
 import polars as pl
 
 from finops_pipeline.errors import ConservationError
-from finops_pipeline.formats.format import GROUP, NOT_USAGE, RESOLVED, VERSION, Format
+from finops_pipeline.formats.format import GROUP, RESOLVED, VERSION, Format
 from finops_pipeline.mediation.listed import OBJECT
 from finops_pipeline.mediation.records import beside_usage
-from finops_pipeline.mediation.shards import Shards
-from finops_pipeline.schemas import TOKEN_CLASSES, USAGE
+from finops_pipeline.mediation.shards import Shards, completed
+from finops_pipeline.schemas import INSTANT, TOKEN_CLASSES, USAGE
 
 OUTCOME, CONFLICTS = "_outcome", "conflicts"
 
-BUCKET_BYTES = 64 << 20
-"""Plain bytes of raw log that become one bucket: what a bucket needs in memory is a small multiple of it."""
+BUCKET_BYTES = 160 << 20
+"""Plain bytes of raw log that become one bucket; one of many short records is divided once more (``shards``)."""
+
+ROW_BYTES = 512
+"""Plain bytes that a row of an earlier run counts for: about what its record had without its prompt."""
 
 MAX_BUCKETS = 512
 
@@ -31,9 +34,12 @@ STRAY = "stray"
 """Outcome of a record that is handed over to its own day; counted as another_day."""
 
 
-def bucket_count(plain_bytes: int) -> int:
-    """Buckets for a day of so many bytes: a function of the input alone, so that a rerun gives the same file."""
-    return min(MAX_BUCKETS, max(1, -(-plain_bytes // BUCKET_BYTES)))
+def bucket_count(plain_bytes: int, earlier_rows: int) -> int:
+    """Buckets for a day of so many bytes of logs and rows of earlier runs, strays among them.
+
+    A function of the input alone, so that a rerun gives the same file.
+    """
+    return min(MAX_BUCKETS, max(1, -(-(plain_bytes + earlier_rows * ROW_BYTES) // BUCKET_BYTES)))
 
 
 class Buckets:
@@ -48,21 +54,30 @@ class Buckets:
     def __init__(self, folder: Path, count: int, fmt: Format) -> None:
         folder.mkdir()
         self._resolve = fmt.resolve
-        columns = {**USAGE.schema, OBJECT: pl.Int32(), **beside_usage(fmt)}
-        self._groups = Shards(folder / "groups", count, GROUP, columns) if fmt.resolve else None
-        self._calls = Shards(folder / "calls", count, "request_id", {**columns, RESOLVED: pl.String()})
+        self._columns = {**USAGE.schema, OBJECT: pl.Int32(), **beside_usage(fmt)}
+        self._groups = Shards(folder / "groups", count, GROUP) if fmt.resolve else None
+        self._calls = Shards(folder / "calls", count, "request_id")
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Append ``usage`` rows with their object's index; what they lack of ``beside_usage`` is null."""
-        if self._groups is None:
-            self._calls.add(rows)
-            return
-        if GROUP not in rows.columns:  # rows that were brought together before
-            rows = rows.with_columns(pl.col("request_id").alias(GROUP), pl.lit(False).alias(NOT_USAGE))
-        self._groups.add(rows)
+        """Append ``usage`` rows with their object's index and what their format has beside them."""
+        (self._groups or self._calls).add(rows)
+
+    def add_resolved(self, rows: pl.DataFrame, made: dt.datetime) -> None:
+        """Append ``usage`` rows of an earlier run, with their object's index.
+
+        Where a format brings records together, such a row tells its whole group, or what there was of it: it stands
+        for a later version of the records of its id that are read again.
+
+        Args:
+            rows: The rows.
+            made: When the present run takes them.
+        """
+        if self._groups is not None:
+            rows = rows.with_columns(pl.lit(made, dtype=INSTANT).alias(VERSION))
+        self._calls.add(rows)
 
     def resolved(self, day: dt.date, objects: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """The rows bucket by bucket, each with its outcome, in order of time.
+        """The rows bucket by bucket, each with its outcome, in order of time; columns may be missing if all null.
 
         Raises:
             ConservationError: bringing rows together has lost some, or made some up.
@@ -76,7 +91,7 @@ class Buckets:
     def _brought_together(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows of some groups with ``resolved``: what their format says of those that belong together."""
         assert self._resolve is not None
-        resolved = self._resolve(rows.lazy()).collect()
+        resolved = self._resolve(completed(rows, self._columns).lazy()).collect()
         if resolved.height != rows.height:
             raise ConservationError(
                 f"{rows.height} records went in, {resolved.height} came out where the format brings them together. "
@@ -93,12 +108,15 @@ def with_outcomes(rows: pl.DataFrame, day: dt.date, objects: pl.DataFrame) -> pl
     run reads the object too; else it is a stray.
 
     Args:
-        rows: ``usage`` columns, ``record_version``, ``resolved`` and ``_object``.
+        rows: ``usage`` columns, ``record_version``, ``resolved`` and ``_object``; those that are null in all rows may
+            be missing, and are missing in what is returned.
         day: The day that is being run.
         objects: ``_object``, ``own`` (the key is of this day), ``first_day`` and ``last_day`` (whose runs read it).
     """
     place = ["raw_object", "raw_line"]
-    rows = rows.with_row_index("row")
+    given = rows.columns
+    # Missing columns cost nothing: the rows are moved once, below, in those that they have.
+    rows = completed(rows, {RESOLVED: pl.String(), VERSION: INSTANT}).with_row_index("row")
     own_day = pl.col("event_time").dt.date()
     reached = pl.col("first_day").is_null() | own_day.is_between(pl.col("first_day"), pl.col("last_day"))
     losing, conflicting = _twins(rows, place)
@@ -120,7 +138,7 @@ def with_outcomes(rows: pl.DataFrame, day: dt.date, objects: pl.DataFrame) -> pl
         )
         .sort("event_time", "request_id", *place)
     )  # fmt: skip
-    return rows.drop("row")[told.get_column("row")].hstack(told.select(OUTCOME, CONFLICTS))
+    return rows.select(given)[told.get_column("row")].hstack(told.select(OUTCOME, CONFLICTS))
 
 
 def _twins(rows: pl.DataFrame, place: list[str]) -> tuple[pl.Series, pl.Series]:
@@ -133,13 +151,15 @@ def _twins(rows: pl.DataFrame, place: list[str]) -> tuple[pl.Series, pl.Series]:
         rows: With their number, ``row``.
         place: The columns that say where they stood.
     """
-    complete = pl.sum_horizontal(pl.col(c.name).is_not_null().cast(pl.UInt8) for c in USAGE.columns)
+    known = [name for name in USAGE.names if name in rows.columns]
+    complete = pl.sum_horizontal(pl.col(name).is_not_null().cast(pl.UInt8) for name in known)
     ordered = rows.filter(pl.col("request_id").is_duplicated() | pl.col(RESOLVED).is_not_null()).sort(
         "request_id", pl.col(RESOLVED).is_not_null(), VERSION, complete, "event_time", *place,
         descending=[False, False, True, True, False, False, False], nulls_last=True,
     )  # fmt: skip
     losing = ~pl.col("request_id").is_first_distinct() | pl.col(RESOLVED).is_not_null()
-    differ = pl.any_horizontal((pl.col(c) != pl.col(c).first().over("request_id")).fill_null(False) for c in _TOLD)
-    conflicts = losing & differ & pl.col(RESOLVED).is_null() & pl.col(VERSION).is_null()
+    kept = {name: pl.col(name).first().over("request_id") for name in (*_TOLD, VERSION) if name in rows.columns}
+    differ = pl.any_horizontal((pl.col(name) != kept[name]).fill_null(False) for name in _TOLD if name in kept)
+    conflicts = losing & differ & pl.col(RESOLVED).is_null() & kept[VERSION].is_null()
     told = ordered.select("row", losing.alias("losing"), conflicts.alias(CONFLICTS))
     return told.filter("losing").get_column("row"), told.filter(CONFLICTS).get_column("row")

@@ -22,13 +22,10 @@ from finops_pipeline.mediation.making import Making, input_digest
 from finops_pipeline.mediation.objects import ObjectStore, open_store
 from finops_pipeline.mediation.records import CLOCK_SKEW
 from finops_pipeline.mediation.result import DayResult, told_before
-from finops_pipeline.mediation.strays import (
-    days_with_fresh_strays,
-    stray_files,
-)
+from finops_pipeline.mediation.strays import stray_files
 from finops_pipeline.schemas import USAGE
 
-__all__ = ["DayResult", "clock_of", "days_with_fresh_strays", "input_digest", "mediate_day", "survey"]
+__all__ = ["DayResult", "clock_of", "mediate_day", "survey"]
 
 
 def mediate_day(
@@ -69,10 +66,11 @@ def mediate_day(
 
     def is_current(made: Stamp, objects: Objects, strays: Mapping[str, str]) -> bool:
         """Whether nothing has changed since the day was made."""
-        digest = input_digest(config, source, fmt, key, objects, strays)
-        return not force and made.input_digest == digest and not _overtaken(made.notes, now)
+        inputs = input_digest(config, source, fmt, key, objects, strays)
+        return not force and made.notes.get("inputs") == inputs and not _overtaken(made.notes, now)
 
-    objects, before = listed(), lake.stamp(USAGE, **partition)
+    # In this order: what another run makes after we have looked is then seen to be newer than our listing.
+    before, objects = lake.stamp(USAGE, **partition), listed()
     if before is not None and is_current(before, objects, stray_files(lake, source.name, day)):
         return told_before(before.notes)
     with lake.lease(USAGE, wait=PATIENCE, **partition):

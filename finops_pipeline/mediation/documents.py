@@ -1,16 +1,15 @@
 """Documents within bounds: an object's bytes to documents, and a document to its records.
 
 Lines and documents are held up to ``limits.max_line_bytes``, and only counted and hashed beyond. What a document's
-records are is its format's business (``formats.format.Documents``), where they go the spool's.
+records are is its format's business (``formats.format.Documents``), where they go is that of ``lines.py``.
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
-from finops_pipeline.mediation.inflate import Damage, plain_chunks
+from finops_pipeline.mediation.inflate import Damage, Readable, plain_chunks
 
 _BRACE_ALONE = re.compile(rb"\s*\{[ \t\r]*\n")
 
@@ -77,7 +76,7 @@ class OpenLine:
         return self._hashing.hexdigest() if self.overlong else hashlib.sha256(self.bytes()).hexdigest()
 
 
-def documents_in(body: BinaryIO, bounds: Bounds, *, whole: bool) -> Iterator[OpenLine]:
+def documents_in(body: Readable, bounds: Bounds, *, whole: bool) -> Iterator[OpenLine]:
     """The documents of an object; what a damaged stream leaves unfinished is the last, and says so.
 
     No document fills a line with a brace alone: one that begins so goes on over all lines of its object.

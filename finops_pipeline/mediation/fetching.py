@@ -1,7 +1,7 @@
 """The bodies of many objects: small ones side by side within bounded memory, large ones one by one by way of files.
 
 How one object is fetched, verified and tried again is the store's business (``objects.py``, ``bucket.py``); what its
-bytes mean, the spool's.
+bytes mean, that of who takes them.
 """
 
 import io
@@ -42,7 +42,7 @@ def bodies(store: ObjectStore, refs: Iterable[ObjectRef], folder: Path) -> Itera
     Args:
         store: Where the objects lie.
         refs: The objects.
-        folder: Takes the large ones, one at a time; each file has no name any more when it is yielded.
+        folder: Takes the large ones, one at a time; a file loses its name when the next body is asked for.
 
     Raises:
         SourceError: an object cannot be fetched.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Literal, Protocol
 
 import zstandard
 from isal import isal_zlib
@@ -11,7 +11,7 @@ Compression = Literal["none", "gzip", "zstd"]
 
 BOM = b"\xef\xbb\xbf"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_CHUNK = 1 << 18
+_CHUNK = 1 << 19
 
 _ZSTD_STEP = 256
 """Bytes that are inflated at once: four of them can stand for a block of 128 KiB, so that this is 8 MiB at most."""
@@ -27,6 +27,12 @@ def compression_of(head: bytes) -> Compression:
     return "zstd" if head.startswith(_ZSTD) else "none"
 
 
+class Readable(Protocol):
+    """What bytes can be read from."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 @dataclass
 class Damage:
     """What ended a stream before its end; empty while it is sound."""
@@ -34,7 +40,7 @@ class Damage:
     reason: str = ""
 
 
-def plain_chunks(stream: BinaryIO, damage: Damage, max_ratio: int) -> Iterator[bytes]:
+def plain_chunks(stream: Readable, damage: Damage, max_ratio: int) -> Iterator[bytes]:
     """The plain bytes of a stream, piece by piece, up to the point of damage.
 
     A byte-order mark at the beginning is dropped. ``damage.reason`` says afterwards why the stream ended early, where
@@ -62,7 +68,7 @@ def plain_chunks(stream: BinaryIO, damage: Damage, max_ratio: int) -> Iterator[b
 
 
 class _Counted:
-    def __init__(self, stream: BinaryIO, head: bytes) -> None:
+    def __init__(self, stream: Readable, head: bytes) -> None:
         self._stream, self._head, self.count = stream, head, 0
 
     def read(self, size: int) -> bytes:

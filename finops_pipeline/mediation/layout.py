@@ -2,7 +2,7 @@
 
 A layout knows how a format's keys spell their time. Times in keys are the delivery's, not the record's: where keys
 carry an hour, a day reads its own keys and the neighbours' within ``grace_hours``; where they carry a date only, its
-own keys only. What a key's day finds that no window of the record's own day would reach is a stray (``placing.py``).
+own keys only. What a key's day finds that no window of the record's own day would reach is a stray (``buckets.py``).
 """
 
 import datetime as dt

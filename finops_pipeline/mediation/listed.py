@@ -1,13 +1,14 @@
 """The objects of a day, as they were listed and as they were read: a column each, since a day may have a million.
 
-What is rare (holes, damage, job files) is kept by the object's index. What decides which objects these are is the
+What is rare (damage, documents, job files) is kept by the object's index. What decides which objects these are is the
 layout's business.
 """
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, overload
+from typing import Any
 
 import polars as pl
 
@@ -18,17 +19,16 @@ from finops_pipeline.schemas import INSTANT
 OBJECT = "_object"
 """Column with an object's index, beside rows and in frames of objects."""
 
-Hole = tuple[int, str, str]
-"""Length, SHA-256 and reason of a record that is quarantined before any reader sees it."""
-
 _CHUNK = 20_000
 _SCHEMA: dict[str, Any] = {
-    "key": pl.String, "size": pl.Int64, "etag": pl.String, "modified": INSTANT, "own_day": pl.Date,
-    "first_day": pl.Date, "last_day": pl.Date, "own": pl.Boolean, "strays": pl.Boolean,
+    "key": pl.String, "size": pl.Int64, "etag": pl.String, "modified": INSTANT, "first_day": pl.Date,
+    "last_day": pl.Date, "own": pl.Boolean, "strays": pl.Boolean, "expired": pl.Boolean,
 }  # fmt: skip
+_READ = ("read", "damaged")
+"""States of objects that were read, or will be."""
 
 
-class Objects(Sequence["Fetched"]):
+class Objects:
     """The objects of a day, in order of their keys, each once; what is appended later follows.
 
     Args:
@@ -46,29 +46,45 @@ class Objects(Sequence["Fetched"]):
         self._frame = in_order.filter(~again) if again.any() else in_order
         self._later: list[tuple[Any, ...]] = []
         self.states: dict[int, str] = {}
-        self.holes: dict[int, dict[int, Hole]] = {}
         self.documents: dict[int, int] = {}
         self.job_files: set[int] = set()
 
-    def append(self, placed: Placed, *, own: bool, strays: bool = False, state: str = "read") -> int:
-        """Add an object; its index."""
-        self._later.append(_row(placed, own=own, strays=strays))
-        index = len(self) - 1
-        if state != "read":
-            self.states[index] = state
-        return index
+    def append_strays(self, ref: ObjectRef, day: dt.date) -> int:
+        """Add a file of strays as an object of its day; its index."""
+        self._later.append(_row(Placed(ref, day, None, None), own=True, strays=True))
+        return len(self) - 1
+
+    def expire(self, gone: pl.DataFrame, at: dt.datetime) -> pl.DataFrame:
+        """Take objects that an earlier run has read and that are gone, vanished ones among those that were listed.
+
+        Args:
+            gone: ``key``, ``size``, ``etag`` and ``own`` of each, as that run has told them, and perhaps more.
+            at: When that was found.
+
+        Returns:
+            ``gone`` with ``_object``.
+        """
+        places = self._listed().select("key").with_row_index(OBJECT).cast({OBJECT: pl.Int32})
+        vanished = gone.join(places, on="key", maintain_order="left")
+        if vanished.height:
+            at_objects = vanished.get_column(OBJECT)
+            self.states.update(dict.fromkeys(at_objects, "expired"))
+            told = (
+                self._frame.get_column(name).scatter(at_objects, vanished.get_column(name)) for name in ("size", "etag")
+            )
+            self._frame = self._frame.with_columns(told)
+        others = gone.join(places, on="key", how="anti", maintain_order="left")
+        others = others.with_row_index(OBJECT, self._frame.height).cast({OBJECT: pl.Int32})
+        known = {"modified": at, "first_day": None, "last_day": None, "strays": False, "expired": True}
+        rows = others.with_columns(pl.lit(value, dtype=_SCHEMA[name]).alias(name) for name, value in known.items())
+        self._frame = pl.concat([self._frame, rows.select(list(_SCHEMA))])
+        return pl.concat([vanished, others.select(vanished.columns)])
 
     def __len__(self) -> int:
         return self._frame.height + len(self._later)
 
-    @overload
-    def __getitem__(self, index: int) -> "Fetched": ...
-    @overload
-    def __getitem__(self, index: slice) -> "list[Fetched]": ...
-    def __getitem__(self, index: int | slice) -> "Fetched | list[Fetched]":
-        if isinstance(index, slice):
-            return [Fetched(self, i) for i in range(*index.indices(len(self)))]
-        if index >= len(self):
+    def __getitem__(self, index: int) -> "Fetched":
+        if not 0 <= index < len(self):
             raise IndexError(index)
         return Fetched(self, index)
 
@@ -92,11 +108,10 @@ class Objects(Sequence["Fetched"]):
     def frame(self) -> pl.DataFrame:
         """Everything that was listed, with ``_object`` and ``state``."""
         listed = self._listed()
-        state = pl.Series("state", ["read"] if listed.height else [], dtype=pl.String)
-        state = state.new_from_index(0, listed.height) if listed.height else state
+        state = listed.select(pl.when("expired").then(pl.lit("expired")).otherwise(pl.lit("read"))).to_series()
         if self.states:
             state = state.scatter(list(self.states), list(self.states.values()))
-        return listed.with_row_index(OBJECT).with_columns(pl.col(OBJECT).cast(pl.Int32), state)
+        return listed.with_row_index(OBJECT).with_columns(pl.col(OBJECT).cast(pl.Int32), state.alias("state"))
 
     def _listed(self) -> pl.DataFrame:
         if self._later:
@@ -106,11 +121,18 @@ class Objects(Sequence["Fetched"]):
 
     def digest(self) -> str:
         """SHA-256 over key, size and content tag of the objects that were read, or will be."""
-        read = self.frame().filter(pl.col("state").is_in(["read", "damaged"]) & ~pl.col("strays"))
-        digest = hashlib.sha256()
-        for rows in read.select("key", "size", "etag").sort("key").iter_slices(_CHUNK):
-            digest.update(rows.write_ndjson().encode())
-        return digest.hexdigest()
+        return _digest(self.frame().filter(pl.col("state").is_in(_READ) & ~pl.col("strays")), "key", "size", "etag")
+
+    def digest_of_expired(self) -> str:
+        """SHA-256 over key and content tag of the objects that an earlier run has read."""
+        return _digest(self.frame().filter(pl.col("state") == "expired"), "key", "etag")
+
+
+def _digest(objects: pl.DataFrame, *columns: str) -> str:
+    digest = hashlib.sha256()
+    for rows in objects.select(columns).sort("key").iter_slices(_CHUNK):
+        digest.update(rows.write_ndjson().encode())
+    return digest.hexdigest()
 
 
 class Fetched:
@@ -120,11 +142,6 @@ class Fetched:
 
     def __init__(self, objects: Objects, index: int) -> None:
         self._objects, self._index = objects, index
-
-    @property
-    def ref(self) -> ObjectRef:
-        """The object as the listing gave it."""
-        return next(self._objects.refs([self._index]))
 
     @property
     def key(self) -> str:
@@ -144,21 +161,7 @@ class Fetched:
     def state(self, state: str) -> None:
         self._objects.states[self._index] = state
 
-    @property
-    def holes(self) -> dict[int, Hole]:
-        """Lines that are quarantined before any reader sees them, by their number."""
-        return self._objects.holes.get(self._index, {})
-
-    def add_hole(self, number: int, hole: Hole) -> None:
-        self._objects.holes.setdefault(self._index, {})[number] = hole
-
-    def count_document(self) -> None:
-        """Count one of the documents that it holds, where its format has them."""
-        self._objects.documents[self._index] = self._objects.documents.get(self._index, 0) + 1
-
 
 def _row(placed: Placed, *, own: bool, strays: bool = False) -> tuple[Any, ...]:
     ref = placed.ref
-    return (
-        ref.key, ref.size, ref.etag, ref.modified, placed.own_day, placed.first_day, placed.last_day, own, strays,
-    )  # fmt: skip
+    return ref.key, ref.size, ref.etag, ref.modified, placed.first_day, placed.last_day, own, strays, False

@@ -20,13 +20,13 @@ import polars as pl
 from finops_pipeline.config.model import Config, Source
 from finops_pipeline.formats.format import Format
 from finops_pipeline.lake import Lake, Stamp
-from finops_pipeline.mediation.account import Account
+from finops_pipeline.mediation.account import LEDGER_ROWS, Account
 from finops_pipeline.mediation.buckets import OUTCOME, STRAY, Buckets, bucket_count
 from finops_pipeline.mediation.documents import Bounds, documents_in
+from finops_pipeline.mediation.expired import EarlierRun, reach
 from finops_pipeline.mediation.fetching import bodies
 from finops_pipeline.mediation.fingerprints import FingerprintKey
 from finops_pipeline.mediation.jobs import Jobs, folder_of
-from finops_pipeline.mediation.layout import Placed
 from finops_pipeline.mediation.listed import OBJECT, Objects
 from finops_pipeline.mediation.memory import give_back
 from finops_pipeline.mediation.objects import ObjectRef, ObjectStore
@@ -34,13 +34,9 @@ from finops_pipeline.mediation.quarantine import Quarantine, reason_of
 from finops_pipeline.mediation.reader import connect
 from finops_pipeline.mediation.reading import Reading, Rules
 from finops_pipeline.mediation.result import DayResult, notes_of
+from finops_pipeline.mediation.shards import completed
 from finops_pipeline.mediation.spool import spool
-from finops_pipeline.mediation.strays import (
-    STRAY_KEYS,
-    Handed,
-    hand_over,
-    stray_key,
-)
+from finops_pipeline.mediation.strays import Handed, StrayFile, as_strays, from_strays, hand_over, stray_key
 from finops_pipeline.mediation.twins import Twins
 from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS, USAGE
 
@@ -56,7 +52,8 @@ def input_digest(
     objects: Objects,
     strays: Mapping[str, str],
 ) -> str:
-    """SHA-256 over all that the day's rows depend on: objects, strays, the source's config, format and schema."""
+    """SHA-256 over all that a day's rows are made from, as far as it can be told before they are: objects, strays, the
+    source's config, format and schema. While it is the same, the day need not be made again."""
     inputs = {
         "objects": objects.digest(),
         "strays": sorted(strays.items()),
@@ -68,7 +65,16 @@ def input_digest(
         "format": [fmt.name, fmt.version],
         "schemas": [t.version for t in (USAGE, INGEST_OBJECTS, QUARANTINE, STRAYS)],
     }
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return _sha256(inputs)
+
+
+def _rows_digest(inputs: str, objects: Objects, refused_until: str | None) -> str:
+    """SHA-256 that is another one where the rows are: the inputs, what is kept of the past, what is still to come."""
+    return _sha256([inputs, objects.digest_of_expired(), refused_until])
+
+
+def _sha256(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -95,35 +101,39 @@ class Making:
             hash_user_ids=self.config.privacy.hash_user_ids,
             prefix_block_chars=self.source.prefix_block_chars,
         )
-        count = bucket_count(_plain_bytes(objects))
+        waiting = [StrayFile(self.lake, self.source.name, self.day, part) for part in sorted(strays)]
+        earlier = EarlierRun(self.lake, self.source.name, self.day, reach(self.config, self.source))
+        earlier_rows = sum(file.size()[1] for file in waiting) + int(earlier.gone(objects).get_column("usage").sum())
+        count = bucket_count(_plain_bytes(objects), earlier_rows)
         account, buckets = Account(), Buckets(folder / "buckets", count, self.fmt)
         twins = Twins(folder / "twins", -(-count // 16))
         (folder / "objects").mkdir()
         keys: dict[str, Any] = {"source": self.source.name, "date": self.day}
-        side = Stamp(INGEST_OBJECTS.version, "", self.run)
         with (
             self.lake.writer(USAGE, Stamp(USAGE.version, "", self.run), **keys) as append,
-            self.lake.writer(QUARANTINE, side, **keys) as quarantined,
-            self.lake.writer(INGEST_OBJECTS, side, **keys) as ledger,
+            self.lake.writer(QUARANTINE, Stamp(QUARANTINE.version, "", self.run), **keys) as quarantined,
+            self.lake.writer(INGEST_OBJECTS, Stamp(INGEST_OBJECTS.version, "", self.run), **keys) as ledger,
         ):
             quarantine = Quarantine(quarantined, keep_raw=self.config.quarantine.keep_raw)
             database = _database(limits.memory_mb)
             jobs = self._jobs(store, objects, account, quarantine, folder / "objects")
             known = jobs.columns(objects) if jobs else None
-            reading = Reading(database, rules, objects, buckets, account, quarantine, known)
+            reading = Reading(database, rules, self._bounds, objects, buckets, account, quarantine, known)
             fmt = self.fmt
             files = spool(store, objects, folder / "objects", self._bounds, tables=fmt.tables, documents=fmt.documents)
             reading.read_all(files)
+            for file in waiting:
+                self._add_strays(file, strays[file.part], objects, buckets, account)
+            expired = self._keep(earlier, objects, buckets, account, quarantine)
             unread = jobs.unread(_records_by_folder(objects, account)) if jobs else []
-            self._add_strays(strays, objects, buckets, account)
-            expired = self._carry_over(objects, buckets, account, quarantine)
             quarantine.flush()
             handed = Handed(folder / "strays")
             give_back()
             for rows in buckets.resolved(self.day, objects.frame().select(OBJECT, "own", "first_day", "last_day")):
                 account.count_rows(rows)
-                handed.add(rows.filter(pl.col(OUTCOME) == STRAY).select(STRAYS.names))
-                usage = rows.filter(pl.col(OUTCOME) == "usage")
+                if (strayed := rows.filter(pl.col(OUTCOME) == STRAY)).height:
+                    handed.add(as_strays(strayed, fmt))
+                usage = completed(rows.filter(pl.col(OUTCOME) == "usage"), USAGE.schema)
                 twins.add(usage)
                 append(usage.select(USAGE.names))
             account.count_near_duplicates(twins.counts())
@@ -138,7 +148,7 @@ class Making:
                 lines=lines,
                 records=totals["records"],
                 outcomes={name: totals[name] for name in OUTCOMES},
-                stray_days=hand_over(self.lake, self.source.name, self.day, self.run, handed, expired),
+                stray_days=hand_over(self.lake, self.source.name, self.day, self.run, handed, expired, self._hash_by),
                 conflicts=totals["conflicts"],
                 near_duplicates=totals["near_duplicates"],
                 retries=store.transfers.retries,
@@ -146,14 +156,17 @@ class Making:
             )
             result = replace(result, warnings=(*self._warnings(objects, result), *unread))
             # What vanished was not read: should it be there again, the day's inputs have changed.
-            digest = input_digest(self.config, self.source, self.fmt, self.key, objects, strays)
-            until = reading.refused_until
+            inputs = input_digest(self.config, self.source, self.fmt, self.key, objects, strays)
+            until = reading.refused_until.isoformat() if reading.refused_until else None
+            digest = _rows_digest(inputs, objects, until)
             append.annotate(
                 notes_of(result)
                 | {
                     "strays": dict(strays),
-                    "reach": self._reach(),
-                    "refused_until": until.isoformat() if until else None,
+                    "inputs": inputs,
+                    "reach": reach(self.config, self.source),
+                    "refused_until": until,
+                    "hash_user_ids": self.config.privacy.hash_user_ids,
                 },
                 input_digest=digest,
             )
@@ -197,48 +210,32 @@ class Making:
     def _bounds(self) -> Bounds:
         return Bounds(self.config.limits.max_line_bytes, self.config.limits.max_inflate_ratio)
 
-    def _add_strays(self, strays: Mapping[str, str], objects: Objects, buckets: Buckets, account: Account) -> None:
-        """Records that other days found and handed over; each file counts as one object more."""
-        for part, digest in sorted(strays.items()):
-            file = self.lake.local_file(STRAYS, part=part, source=self.source.name, date=self.day)
-            rows = pl.read_parquet(file, glob=False, hive_partitioning=False)
-            ref = ObjectRef(stray_key(part), file.stat().st_size, digest[:32], self.now)
-            index = objects.append(Placed(ref, self.day, None, None), own=True, strays=True)
-            buckets.add(rows.with_columns(pl.lit(index, dtype=pl.Int32).alias(OBJECT)))
+    @property
+    def _hash_by(self) -> FingerprintKey | None:
+        return self.key if self.config.privacy.hash_user_ids else None
+
+    def _add_strays(self, file: StrayFile, digest: str, objects: Objects, buckets: Buckets, account: Account) -> None:
+        """Records that another day found and handed over; their file counts as one object more."""
+        size, _ = file.size()
+        index = objects.append_strays(ObjectRef(stray_key(file.part), size, digest[:32], self.now), self.day)
+        for rows in file.rows(self._hash_by):
+            buckets.add(from_strays(rows, self.fmt).with_columns(pl.lit(index, dtype=pl.Int32).alias(OBJECT)))
             account.read(index, rows.height)
 
-    def _reach(self) -> str:
-        """What decides which objects a day reads: only under the same does a missing object mean that it is gone."""
-        source = self.source
-        reach = [source.uri, source.format, source.key_timezone, self.config.grace_hours]
-        return hashlib.sha256(json.dumps(reach).encode()).hexdigest()[:16]
-
-    def _carry_over(self, objects: Objects, buckets: Buckets, account: Account, quarantine: Quarantine) -> list[str]:
-        """Keep what an earlier run read from objects that have expired since; their keys.
-
-        Raw logs are deleted by age in most buckets. A late record, or a new version of a format, must not take the
-        history of such a day away.
-        """
-        keys: dict[str, Any] = {"source": self.source.name, "date": self.day}
-        stamp = self.lake.stamp(USAGE, **keys)
-        if stamp is None or stamp.notes.get("reach") != self._reach():
-            return []
-        listed = objects.frame().get_column("key").implode()
-        before = self.lake.scan(INGEST_OBJECTS, **keys).filter(
-            ~pl.col("key").is_in(listed) & ~pl.col("key").str.starts_with(STRAY_KEYS) & (pl.col("state") != "vanished")
-        )
-        gone = before.collect()
-        positions: dict[str, int] = {}
-        for row in gone.iter_rows(named=True):
-            ref = ObjectRef(row["key"], row["size"], row["etag"], self.now)
-            positions[row["key"]] = objects.append(Placed(ref, self.day, None, None), own=row["own"], state="expired")
-        account.carry_over(gone.with_columns(_at(positions, "key")))
-        if positions:
-            rows = self.lake.scan(USAGE, **keys).filter(pl.col("raw_object").is_in(list(positions)))
-            buckets.add(rows.select(*USAGE.names, _at(positions, "raw_object")).collect())
-            known = self.lake.scan(QUARANTINE, **keys).filter(pl.col("raw_object").is_in(list(positions)))
-            quarantine.add_frame(known.select(QUARANTINE.names).collect())
-        return list(positions)
+    def _keep(
+        self, earlier: EarlierRun, objects: Objects, buckets: Buckets, account: Account, quarantine: Quarantine
+    ) -> pl.Series:
+        """Keep what an earlier run read from objects that are gone since; their keys."""
+        gone = objects.expire(earlier.gone(objects), self.now)
+        for part in gone.iter_slices(LEDGER_ROWS):
+            account.carry_over(part)
+        in_documents = gone.filter(pl.col("lines") != pl.col("records"))
+        objects.documents.update(in_documents.select(OBJECT, "lines").iter_rows())
+        for rows in earlier.usage(gone, self._hash_by):
+            buckets.add_resolved(rows, self.now)
+        for rows in earlier.quarantine(gone, keep_raw=self.config.quarantine.keep_raw):
+            quarantine.add_frame(rows)
+        return gone.get_column("key")
 
     def _warnings(self, objects: Objects, result: DayResult) -> tuple[str, ...]:
         told = []
@@ -253,6 +250,10 @@ class Making:
             (
                 states.get("expired"),
                 "{} of the objects gone from the source since the last run: what they held is kept",
+            ),
+            (
+                states.get("expired") if self.fmt.resolve else None,
+                "{} of the objects gone: tokens of calls that lie in several objects may count in part or twice",
             ),
             (
                 result.outcomes["quarantined"],
@@ -284,11 +285,6 @@ class Making:
 def _database(memory_mb: int) -> duckdb.DuckDBPyConnection:
     """One in-memory database a process; each day works through a cursor of its own."""
     return connect(memory_mb)
-
-
-def _at(positions: Mapping[str, int], column: str) -> pl.Expr:
-    """The object's index, from its key."""
-    return pl.col(column).replace_strict(positions, default=None, return_dtype=pl.Int32).alias(OBJECT)
 
 
 def _records_by_folder(objects: Objects, account: Account) -> dict[str, int]:

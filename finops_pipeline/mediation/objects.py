@@ -4,12 +4,14 @@ Keys are relative to the source's uri. What a key means (dates, hours) is the la
 the reader's. Buckets are ``bucket.py``'s.
 """
 
+import contextlib
 import datetime as dt
 import errno
 import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
@@ -19,6 +21,10 @@ from isal import isal_zlib
 
 from finops_pipeline.config.model import Config, Source
 from finops_pipeline.errors import SourceError
+from finops_pipeline.mediation.ahead import in_order
+
+SIDE_BY_SIDE = 4 << 20
+"""Bytes from which files are looked at side by side."""
 
 _HASHED = 1 << 18
 """Bytes of a file that are looked at together, so that they stay in the processor's cache."""
@@ -178,25 +184,14 @@ class LocalStore:
 
     def _refs(self, entries: "Iterable[tuple[str, os.DirEntry[str]]]") -> Iterator[ObjectRef]:
         """The files as objects, in the order given; what is no regular file, or no more, is none."""
-        for key, entry in entries:
-            try:
-                if not stat.S_ISREG(entry.stat().st_mode):
-                    continue
-                with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 (a path made anew costs more)
-                    tag, status = _content_tag(file), os.fstat(file.fileno())
-            except PermissionError:
-                raise SourceError(
-                    f"{entry.path}: no permission to read this file. Grant it to the pipeline's user."
-                ) from None
-            except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                    raise
-                continue
-            yield ObjectRef(key, status.st_size, tag, dt.datetime.fromtimestamp(status.st_mtime, dt.UTC))
+        threads = os.cpu_count() or 1
+        with ThreadPoolExecutor(threads) as pool:
+            yield from filter(None, in_order(lambda found: _soon(pool, *found), entries, held=2 * threads))
 
     def fetch(self, ref: ObjectRef) -> bytes:
         try:
-            body = (self._folder / ref.key).read_bytes()
+            with (self._folder / ref.key).open("rb") as file:
+                body = file.read(ref.size)  # what was appended since is the next run's
         except FileNotFoundError:
             raise ObjectGoneError(ref.key) from None
         self.transfers.add(gets=1, bytes=len(body))
@@ -214,6 +209,31 @@ class LocalStore:
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     """Whether it is a folder; a link to one counts as one that is not entered (see ``_entries``)."""
     return entry.is_dir(follow_symlinks=False)
+
+
+def _soon(pool: ThreadPoolExecutor, key: str, entry: "os.DirEntry[str]") -> "Future[ObjectRef | None]":
+    """A file as an object: a large one by a thread, a small one at once, which costs less than a task."""
+    with contextlib.suppress(OSError):
+        if entry.stat().st_size >= SIDE_BY_SIDE:
+            return pool.submit(_ref, key, entry)
+    done: Future[ObjectRef | None] = Future()
+    done.set_result(_ref(key, entry))
+    return done
+
+
+def _ref(key: str, entry: "os.DirEntry[str]") -> ObjectRef | None:
+    try:
+        if not stat.S_ISREG(entry.stat().st_mode):
+            return None
+        with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 (a path made anew costs more)
+            tag, status = _content_tag(file), os.fstat(file.fileno())
+    except PermissionError:
+        raise SourceError(f"{entry.path}: no permission to read this file. Grant it to the pipeline's user.") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        return None
+    return ObjectRef(key, status.st_size, tag, dt.datetime.fromtimestamp(status.st_mtime, dt.UTC))
 
 
 def _content_tag(file: RawIOBase) -> str:

@@ -7,28 +7,28 @@ frame.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from itertools import chain
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from finops_pipeline.errors import MemoryLimitError
 from finops_pipeline.formats.format import Field, Format, Kind
 from finops_pipeline.mediation.fingerprints import MEMBER, FingerprintKey, with_fingerprints
 from finops_pipeline.mediation.prefixes import with_prefix_block_hashes
 
-BATCH_ROWS = 2_048
-"""Rows, prompts included, that DuckDB hands over at once: one of its vectors."""
+BATCH_ROWS, BATCH_BYTES = 2_048, 4 << 20
+"""Rows, prompts included, that DuckDB hands over at once, and how many bytes they may come from, about."""
 
-LEAST_ROWS = 16_384
-"""Rows that are gathered before they are handed on, where a file has so many."""
+LEAST_ROWS, LEAST_BYTES = 32_768, 64 << 20
+"""Rows, or bytes of their fields, that are gathered before they are handed on, where a file has so many."""
 
 LINE, IS_RECORD = "raw_line", "is_record"
 
-LINE_BUFFER = 16 << 20
-"""Least size of the reader's line buffer, in bytes: about that of a piece (measured: smaller ones need more memory)."""
-
+_BLANKS = "' ' || chr(9) || chr(10) || chr(13)"
+"""SQL for what may stand before a JSON value."""
 
 TYPES = "json types"
 """Column with the JSON types of texts that look like JSON, by document."""
@@ -54,94 +54,141 @@ def connect(memory_mb: int) -> duckdb.DuckDBPyConnection:
 
 def read_json_lines(
     database: duckdb.DuckDBPyConnection,
-    file: Path,
+    blocks: Iterator[pa.RecordBatch],
     fmt: Format,
     key: FingerprintKey,
     *,
-    longest: int,
     block_chars: int = 0,
 ) -> Iterator[pl.DataFrame]:
-    """Each non-blank line of a plain file, in order.
+    """Each line, in order.
 
-    Yields frames with ``raw_line`` (from 1, blank lines not counted), ``is_record`` (the line is one JSON object),
-    ``prompt_fingerprint``, the format's fields as texts (List(String) for texts, Int64 for occurrences) and, where
-    blocks are asked for and the format has prompts, ``prefix_block_hashes``.
+    Yields frames with ``raw_line`` (from 1), ``is_record`` (the line is one JSON object; null where it was refused
+    before), ``prompt_fingerprint``, the format's fields as texts (List(String) for texts, Int64 for occurrences) and,
+    where hashes of blocks are asked for and the format has prompts, ``prefix_block_hashes``.
 
     Args:
-        longest: Bytes of the file's longest line.
+        blocks: The lines (``lines.SCHEMA``).
         block_chars: Characters of a block of the prompt's prefix hashes; 0 for none.
 
     Raises:
-        UnreadableError: the file is none that can be read.
+        UnreadableError: the lines are none that can be read.
         MemoryLimitError: reading needs more memory than the database may use.
     """
     taken = _Taken(fmt, fmt.embedded)
-    # One call takes every path: each further JSON function would parse the whole line again, into memory of its own.
+    # One call takes every path: each further JSON function would parse the whole line again.
     lines = f"""
-        SELECT json, coalesce(starts_with(json::VARCHAR, '{{'), false) AS {IS_RECORD},
-               json_extract_string(json, [{", ".join(map(_quoted, taken.outer))}]) AS texts
-        FROM read_ndjson_objects(
-            {_quoted(str(file))}, format='newline_delimited', ignore_errors=true,
-            maximum_object_size={max(LINE_BUFFER, longest + 1024)}, compression='none'
-        )"""  # noqa: S608 (a path of our own temporary folder, JSON paths of our own format modules)
-    yield from _numbered(_frames(database, taken, lines, key, block_chars))
+        SELECT *, CASE WHEN json IS NOT NULL THEN texts IS NOT NULL END AS {IS_RECORD}
+        FROM (
+            SELECT json, TRY(json_extract_string(json, [{", ".join(map(_quoted, taken.outer))}])) AS texts FROM blocks
+        )"""  # noqa: S608 (JSON paths of our own format modules)
+    before = 0
+    for frame in _gathered(_streamed(database, blocks, taken, lines, key, block_chars)):
+        yield frame.with_row_index(LINE, before + 1).cast({LINE: pl.Int64})
+        before += frame.height
 
 
-def read_parquet(
-    database: duckdb.DuckDBPyConnection, file: Path, fmt: Format, key: FingerprintKey, *, block_chars: int = 0
-) -> Iterator[pl.DataFrame]:
-    """Each row of a Parquet file, with the same columns as ``read_json_lines``.
-
-    Raises:
-        UnreadableError: the file is no Parquet file, or is damaged.
-    """
-    table = f"read_parquet({_quoted(str(file))}, hive_partitioning=false, binary_as_string=true)"
-    try:
-        types = {row[0]: row[1] for row in database.execute(f"DESCRIBE FROM {table}").fetchall()}
-    except duckdb.Error as error:
-        raise UnreadableError(str(error)) from error
-    texts = {name: _text_of(_name(name), kind) for name, kind in types.items()}
-    yield from _numbered(_frames(database, *_of_table(fmt, texts, table), key, block_chars))
-
-
-def read_frame(
+def _streamed(
     database: duckdb.DuckDBPyConnection,
-    frame: pl.DataFrame,
+    blocks: Iterator[pa.RecordBatch],
+    taken: "_Taken",
+    records: str,
+    key: FingerprintKey,
+    block_chars: int,
+) -> Iterator[pl.DataFrame]:
+    """The frames of blocks; to the SQL of ``records``, these are the table ``blocks``."""
+    for run in _runs(blocks):
+        database.register("blocks", pa.RecordBatchReader.from_batches(run.schema, run))
+        try:
+            yield from _frames(database, taken, records, key, block_chars, rows=run.rows)
+        except UnreadableError:
+            if run.error is not None:
+                raise run.error from None
+            raise
+        finally:
+            database.unregister("blocks")
+
+
+class _Run:
+    """Blocks whose lines are about as long, one after the other.
+
+    Attributes:
+        schema: Theirs.
+        rows: Lines that may be handed over at once, their prompts included.
+        error: What stopped the blocks from coming: the database tells only that something did.
+    """
+
+    def __init__(self, first: pa.RecordBatch, others: Iterator[pa.RecordBatch]) -> None:
+        self.schema = first.schema
+        self._longest = 4 * max(1, first.nbytes // len(first))
+        self.rows = max(1, min(BATCH_ROWS, 4 * BATCH_BYTES // self._longest))
+        self.next: pa.RecordBatch | None = first
+        self.error: Exception | None = None
+        self._others = others
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            while self.next is not None and self.next.nbytes <= self._longest * len(self.next):
+                yield self.next
+                self.next = next(self._others, None)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _runs(blocks: Iterator[pa.RecordBatch]) -> Iterator[_Run]:
+    block = next(blocks, None)
+    while block is not None:
+        run = _Run(block, blocks)
+        yield run
+        block = run.next
+
+
+def columns_of(fmt: Format) -> set[str]:
+    """The columns of tables that a format looks into."""
+    return set(map(_column_of, _of_cells(fmt).outer))
+
+
+def read_tables(
+    database: duckdb.DuckDBPyConnection,
+    tables: Iterator[pa.RecordBatch],
     fmt: Format,
     key: FingerprintKey,
     *,
     block_chars: int = 0,
-) -> pl.DataFrame:
-    """Each row of a table of texts, in order, with the columns of ``read_json_lines`` but the line."""
-    # Under names of our own: to DuckDB, "Model" and "model" are one.
-    texts = {name: f"c{place}" for place, name in enumerate(frame.columns)}
-    database.register("cells", frame.rename(texts).to_arrow())
-    try:
-        return pl.concat(_frames(database, *_of_table(fmt, texts, "cells"), key, block_chars))
-    finally:
-        database.unregister("cells")
-
-
-def _of_table(fmt: Format, texts: Mapping[str, str], table: str) -> tuple["_Taken", str]:
-    """How paths are taken from the rows of a table, and SQL for these.
+) -> Iterator[pl.DataFrame]:
+    """Each row, in order, with the columns of ``read_json_lines``.
 
     Args:
-        fmt: The format.
-        texts: Column → SQL for its text.
-        table: SQL for the table.
+        tables: Parts of one table, none without rows. Their first column is the rows' number, whatever its name.
     """
+    first = next(tables, None)
+    if first is None:
+        return
+    taken = _of_cells(fmt)
+    # Under names of our own: to DuckDB, "Model" and "model" are one.
+    names = [f"c{place}" for place in range(len(first.schema))]
+    texts = {field.name: _text_of(name, field.type) for name, field in list(zip(names, first.schema, strict=True))[1:]}
+    cells = [texts.get(_column_of(path), "NULL::VARCHAR") for path in taken.outer]
+    rows = f"SELECT c0 AS {LINE}, true AS {IS_RECORD}, [{', '.join(cells)}] AS texts FROM blocks"  # noqa: S608 (as above)
+    blocks = (table.rename_columns(names) for table in chain([first], tables))
+    yield from _gathered(_streamed(database, blocks, taken, rows, key, block_chars))
+
+
+def _of_cells(fmt: Format) -> "_Taken":
+    """How paths are taken from the rows of a table: the first step is a column, and what is in its text follows."""
     paths = [*fmt.prompt.values(), *(_container(f) for f in fmt.fields.values())]
     whole = {path for path in fmt.embedded if _first_step(path) == path}
     embedded = sorted({step for path in paths if (step := _first_step(path)) != path} | whole)
-    taken = _Taken(fmt, tuple(embedded), of_cells=True)
-    cells = [texts.get(path.removeprefix("$.").strip('"'), "NULL::VARCHAR") for path in taken.outer]
-    return taken, f"SELECT true AS {IS_RECORD}, [{', '.join(cells)}] AS texts FROM {table}"  # noqa: S608 (as above)
+    return _Taken(fmt, tuple(embedded), of_cells=True)
 
 
-def _text_of(column: str, kind: str) -> str:
+def _column_of(path: str) -> str:
+    return path.removeprefix("$.").strip('"')
+
+
+def _text_of(column: str, written: pa.DataType) -> str:
     """SQL for the text of a column of a type: of nested values, and of lists, their JSON."""
-    nested = kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
-    return f"to_json({column})::VARCHAR" if nested else f"TRY_CAST({column} AS VARCHAR)"
+    return f"to_json({column})::VARCHAR" if pa.types.is_nested(written) else f"TRY_CAST({column} AS VARCHAR)"
 
 
 def _first_step(path: str) -> str:
@@ -206,7 +253,8 @@ class _Taken:
         prompt = {member: self._places[path] for member, path in self.fmt.prompt.items()}
         columns += [f"{text} AS {_name(MEMBER + member)}" for member, text in prompt.items()]
         columns += [f"{self._types()} AS {_name(TYPES)}"] if self._texts else []
-        return f"SELECT {IS_RECORD}, {', '.join(columns)} FROM ({records})"  # noqa: S608 (as above)
+        numbers = [LINE] if self._of_cells else []
+        return f"SELECT {', '.join([*numbers, IS_RECORD, *columns])} FROM ({records})"  # noqa: S608 (as above)
 
     def _types(self) -> str:
         """SQL for the JSON types of the texts, in the order of ``_texts``; null where nothing looks like JSON.
@@ -215,7 +263,7 @@ class _Taken:
         blanks before them; cells of a table stand as they are.
         """
         texts = [self._places[f.path] for f in self.fmt.fields.values() if f.kind is Kind.TEXT]
-        begins = (lambda text: f"ltrim({text})") if self._of_cells else (lambda text: text)
+        begins = (lambda text: f"ltrim({text}, {_BLANKS})") if self._of_cells else (lambda text: text)
         looks_like_json = (f"starts_with({begins(text)}, '{sign}')" for text in texts for sign in "{[")
         asked = [
             f"json_type({document}, [{', '.join(_quoted(path) for path in fields.values())}])"
@@ -257,14 +305,22 @@ class _Taken:
 
 
 def _frames(
-    database: duckdb.DuckDBPyConnection, taken: _Taken, records: str, key: FingerprintKey, block_chars: int
+    database: duckdb.DuckDBPyConnection,
+    taken: _Taken,
+    records: str,
+    key: FingerprintKey,
+    block_chars: int,
+    *,
+    rows: int = BATCH_ROWS,
 ) -> Iterator[pl.DataFrame]:
     try:
-        for batch in database.sql(taken.query(records)).to_arrow_reader(BATCH_ROWS):
+        for batch in database.sql(taken.query(records)).to_arrow_reader(rows):
             hashed = with_fingerprints(batch, key, taken.fmt.redacted)
             if block_chars:
                 hashed = with_prefix_block_hashes(hashed, key, block_chars)
-            frame = pl.from_arrow(hashed.drop_columns([c for c in batch.schema.names if c.startswith(MEMBER)]))
+            # A copy: columns that are taken as they are would keep all of their batch, and with it the prompts.
+            kept = hashed.drop_columns([c for c in batch.schema.names if c.startswith(MEMBER)])
+            frame = pl.from_arrow(kept.copy_to(pa.default_cpu_memory_manager()))
             assert isinstance(frame, pl.DataFrame)
             yield taken.without_nested(frame)
     except (duckdb.Error, OSError) as error:
@@ -276,21 +332,17 @@ def _frames(
         raise UnreadableError(str(error)) from error
 
 
-def _numbered(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Number the rows from 1 on, in frames that are worth the overhead of an expression."""
-    rows, held, height = 0, [], 0
+def _gathered(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The rows in frames that are worth the overhead of an expression."""
+    held, height, size = [], 0, 0
     for frame in frames:
         held.append(frame)
-        height += frame.height
-        if height >= LEAST_ROWS:
-            yield _with_lines(held, rows)
-            rows, held, height = rows + height, [], 0
+        height, size = height + frame.height, size + int(frame.estimated_size())
+        if height >= LEAST_ROWS or size >= LEAST_BYTES:
+            yield pl.concat(held)
+            held, height, size = [], 0, 0
     if held:
-        yield _with_lines(held, rows)
-
-
-def _with_lines(frames: list[pl.DataFrame], before: int) -> pl.DataFrame:
-    return pl.concat(frames).with_row_index(LINE, before + 1).cast({LINE: pl.Int64})
+        yield pl.concat(held)
 
 
 def _container(field: Field) -> str:

@@ -1,14 +1,17 @@
-"""The records of spooled files into buckets of ``usage`` rows, with everything else accounted for on the way."""
+"""The records of objects into buckets of ``usage`` rows, with everything else accounted for on the way."""
 
+import contextlib
 import datetime as dt
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from finops_pipeline.errors import ConservationError, SourceError
 from finops_pipeline.formats.format import NOT_USAGE, REFUSED, Format
@@ -16,24 +19,26 @@ from finops_pipeline.mediation.account import Account
 from finops_pipeline.mediation.ahead import in_order
 from finops_pipeline.mediation.buckets import Buckets
 from finops_pipeline.mediation.casts import DEFECT, typed
+from finops_pipeline.mediation.documents import Bounds
 from finops_pipeline.mediation.fingerprints import FingerprintKey
+from finops_pipeline.mediation.lines import Lines, ShortBodyError
 from finops_pipeline.mediation.listed import OBJECT, Objects
-from finops_pipeline.mediation.quarantine import Quarantine, lines_at, reason_of
+from finops_pipeline.mediation.parquet import DamagedError, read_parquet
+from finops_pipeline.mediation.quarantine import Quarantine, reason_of
 from finops_pipeline.mediation.reader import (
     IS_RECORD,
     LINE,
-    UnreadableError,
-    read_frame,
+    columns_of,
     read_json_lines,
-    read_parquet,
+    read_tables,
 )
 from finops_pipeline.mediation.records import beside_usage, usage_rows, without_user_ids
 from finops_pipeline.mediation.spool import Piece, TableFile
-from finops_pipeline.mediation.tables import read_csv
+from finops_pipeline.mediation.tables import Refuse, read_csv
 from finops_pipeline.schemas import USAGE
 
 READERS = min(4, os.cpu_count() or 1)
-"""Files that are read side by side. The reader and Polars leave the interpreter's lock while they work."""
+"""Pieces that are read side by side. The reader and Polars leave the interpreter's lock while they work."""
 
 _FILE_LINE = "_file_line"
 _NUMBER = {_FILE_LINE: pl.Int64, DEFECT: pl.String}
@@ -74,17 +79,24 @@ class Reading:
 
     database: duckdb.DuckDBPyConnection
     rules: Rules
+    bounds: Bounds
     objects: Objects
     buckets: Buckets
     account: Account
     quarantine: Quarantine
     jobs: pl.DataFrame | None = None
-    refused_until: dt.datetime | None = field(default=None)
+    refused_until: dt.datetime | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read_all(self, files: Iterator[Piece | TableFile]) -> None:
-        """Take the records of spooled files, several side by side; each file is deleted at the end."""
-        with ThreadPoolExecutor(READERS) as pool:
-            for _ in in_order(lambda file: pool.submit(self._read, file), files, held=READERS + 1):
+        """Take the records of pieces and tables, several side by side; each is closed at the end."""
+        with contextlib.ExitStack() as opened, ThreadPoolExecutor(READERS) as pool:
+
+            def start(file: Piece | TableFile) -> Future[None]:
+                opened.callback(file.close)  # also of what an error leaves unread
+                return pool.submit(self._read, file)
+
+            for _ in in_order(start, files, held=READERS + 1):
                 pass
 
     def _read(self, file: Piece | TableFile) -> None:
@@ -93,100 +105,80 @@ class Reading:
                 self._read_lines(file)
             else:
                 self._read_table(file)
-        except (UnreadableError, EOFError, FileNotFoundError) as error:
-            if not (isinstance(file, Piece) and file.grows):
-                raise
+        except ShortBodyError as error:
             raise SourceError(
-                f"source {self.rules.source}, {self.objects[file.objects[0]].key}: the file was cut or removed while "
-                "it was read. Nothing of the day is written. Run it again once nobody changes what is there already."
+                f"source {self.rules.source}, {self.objects[error.index].key}: the file was cut while it was "
+                "read. Nothing of the day is written. Run it again once nobody changes what is there already."
             ) from error
         finally:
-            file.path.unlink(missing_ok=True)
+            file.close()
 
     # -- lines -----------------------------------------------------------------------------------------------------
 
     def _read_lines(self, piece: Piece) -> None:
         rows, bad = 0, [pl.DataFrame(schema=_NUMBER)]
-        starts = pl.Series(piece.starts, dtype=pl.Int64)
-        before = pl.Series(piece.before, dtype=pl.Int64)
-        indexes = pl.Series(piece.objects, dtype=pl.Int32)
-        keys = self.objects.keys(piece.objects)
+        lines = Lines(piece.bodies, self.objects, self.bounds, piece.documents, self._refuse_line)
         frames = read_json_lines(
-            self.database.cursor(), piece.path, self.rules.fmt, self.rules.key,
-            longest=piece.longest, block_chars=self.rules.prefix_block_chars,
+            self.database.cursor(), lines.blocks(), self.rules.fmt, self.rules.key,
+            block_chars=self.rules.prefix_block_chars,
         )  # fmt: skip
         for frame in frames:
-            if piece.grows:
-                frame = frame.head(piece.lines - rows)
             rows += frame.height
+            starts, indexes = pl.Series(lines.starts, dtype=pl.Int64), pl.Series(lines.indexes, dtype=pl.Int32)
             at = starts.search_sorted(frame.get_column(LINE), side="right") - 1
             placed = frame.with_columns(
                 pl.col(LINE).alias(_FILE_LINE),
-                pl.col(LINE) - starts.gather(at) + 1 + before.gather(at),
+                pl.col(LINE) - starts.gather(at) + 1,
                 indexes.gather(at).alias(OBJECT),
-                keys.gather(at).alias("raw_object"),
+                self.objects.keys(lines.indexes).gather(at).alias("raw_object"),
             )
             self.account.count_read(placed)
             bad.append(self._take(placed))
-        if rows != piece.lines and piece.grows:
-            raise UnreadableError("it has got shorter")
-        if rows != piece.lines:
+        if rows != lines.count:
             raise ConservationError(
-                f"{piece.lines} lines were fetched, but {rows} were read. Nothing is written. This is a defect of the "
+                f"{lines.count} lines were fetched, but {rows} were read. Nothing is written. This is a defect of the "
                 "pipeline: please report it with the source's format."
             )
-        self._explain(piece, pl.concat(bad))
+        self._explain(lines, pl.concat(bad))
 
-    def _explain(self, piece: Piece, bad: pl.DataFrame) -> None:
-        """Read the lines that are no usage once more, for their length, hash and reason."""
-        if bad.height == 0:
-            return
-        wanted = iter(bad.sort(_FILE_LINE).iter_rows())
+    def _refuse_line(self, index: int, number: int, reason: str, length: int, sha256: str, raw: bytes | None) -> None:
+        fetched = self.objects[index]
+        own = fetched.own
+        self.account.count("quarantined" if own else "another_day", index)
+        if own:
+            self.quarantine.add(fetched.key, number, reason, length=length, sha256=sha256, raw=raw)
+
+    def _explain(self, lines: Lines, bad: pl.DataFrame) -> None:
+        """Read the lines that turned out to be no usage once more, for their length, hash and reason."""
+        bad = bad.sort(_FILE_LINE)
         place, counted = -1, Counter[int]()
-        for (line, reason), raw in lines_at(piece.path, wanted):
-            index, number = piece.locate(line)
+        found = lines.at(iter(bad.get_column(_FILE_LINE)))
+        for (line, raw), reason in zip(found, bad.get_column(DEFECT), strict=True):
+            index, number = lines.locate(line)
             if index != place:  # a million lines may be of one object: it is looked up once
                 place, fetched = index, self.objects[index]
-                key, own, holes = fetched.key, fetched.own, fetched.holes
+                key, own = fetched.key, fetched.own
             counted[index] += 1
-            if not own:
-                continue
-            if (hole := holes.get(number)) is not None:
-                length, sha256, why = hole
-                self.quarantine.add(key, number, why, length=length, sha256=sha256)
-            else:
+            if own:
                 self.quarantine.add_line(key, number, reason or reason_of(raw), raw)
-        for index, lines in counted.items():
-            self.account.count("quarantined" if self.objects[index].own else "another_day", index, lines)
+        for index, number in counted.items():
+            self.account.count("quarantined" if self.objects[index].own else "another_day", index, number)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
     def _read_table(self, file: TableFile) -> None:
-        last = 0
-        try:
-            for frame in self._table_frames(file):
-                numbered = frame.with_columns(
-                    pl.col(LINE).alias(_FILE_LINE),
-                    pl.lit(file.index, dtype=pl.Int32).alias(OBJECT),
-                    pl.lit(self.objects[file.index].key).alias("raw_object"),
-                )
-                last = frame.item(-1, LINE) if frame.height else last
-                self.account.count_read(numbered)
-                for number, reason in self._take(numbered).iter_rows():
-                    self._refuse(file.index, number, reason or "not a record", None)
-        except UnreadableError:
-            self.objects[file.index].state = "damaged"
-            self.account.read(file.index, 1)
-            self._refuse(file.index, last + 1, "not a readable Parquet file", None)
+        for frame in self._table_frames(file):
+            numbered = frame.with_columns(
+                pl.col(LINE).alias(_FILE_LINE),
+                pl.lit(file.index, dtype=pl.Int32).alias(OBJECT),
+                pl.lit(self.objects[file.index].key).alias("raw_object"),
+            )
+            self.account.count_read(numbered)
+            for number, reason in self._take(numbered).iter_rows():
+                self._refuse(file.index, number, reason or "not a record", None)
 
     def _table_frames(self, file: TableFile) -> Iterator[pl.DataFrame]:
-        if file.encoding == "parquet":
-            yield from read_parquet(
-                self.database.cursor(), file.path, self.rules.fmt, self.rules.key,
-                block_chars=self.rules.prefix_block_chars,
-            )  # fmt: skip
-            return
-        last = 0
+        last, damage = 0, file.damage
 
         def refuse(number: int, reason: str, raw: bytes | None) -> None:
             nonlocal last
@@ -194,15 +186,29 @@ class Reading:
             self.account.read(file.index, 1)
             self._refuse(file.index, number, reason, raw)
 
+        def tables() -> Iterator[pa.RecordBatch]:
+            nonlocal last, damage
+            try:
+                for table in self._tables(file, refuse):
+                    last = max(last, table.column(0)[-1].as_py())
+                    yield table
+            except DamagedError as error:
+                self.objects[file.index].state = "damaged"
+                damage = damage or str(error)
+
+        yield from read_tables(
+            self.database.cursor(), tables(), self.rules.fmt, self.rules.key,
+            block_chars=self.rules.prefix_block_chars,
+        )  # fmt: skip
+        if damage:
+            refuse(last + 1, damage, None)
+
+    def _tables(self, file: TableFile, refuse: Refuse) -> Iterator[pa.RecordBatch]:
+        if file.encoding == "parquet":
+            yield from read_parquet(file.path, columns_of(self.rules.fmt), self.bounds, refuse)
+            return
         for numbers, cells in read_csv(file.path, refuse):
-            if len(numbers):
-                last = max(last, numbers[-1])
-                yield read_frame(
-                    self.database.cursor(), cells, self.rules.fmt, self.rules.key,
-                    block_chars=self.rules.prefix_block_chars,
-                ).with_columns(numbers)  # fmt: skip
-        if file.damage:
-            refuse(last + 1, file.damage, None)
+            yield from cells.insert_column(0, numbers.alias("")).to_arrow().to_batches()
 
     def _refuse(self, index: int, number: int, reason: str, raw: bytes | None) -> None:
         fetched = self.objects[index]
@@ -214,9 +220,9 @@ class Reading:
 
     def _take(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Put the frame's usage into the buckets; the lines that are none, with the reason where it is known."""
-        whole = frame.get_column(IS_RECORD)
-        broken = frame.filter(~whole).select(_FILE_LINE, pl.lit(None, dtype=pl.String).alias(DEFECT))
-        frame = frame.filter(whole)
+        broken = frame.filter(~pl.col(IS_RECORD)).select(_FILE_LINE, pl.lit(None, dtype=pl.String).alias(DEFECT))
+        if not frame.get_column(IS_RECORD).all(ignore_nulls=False):
+            frame = frame.filter(IS_RECORD)
         if self.jobs is not None:
             frame = frame.hstack(self.jobs[frame.get_column(OBJECT)])
         fmt = self.rules.fmt
@@ -246,4 +252,5 @@ class Reading:
     def _note_future(self, wrong: pl.DataFrame) -> None:
         earliest = wrong.filter(pl.col("event_time") > self.rules.now).get_column("event_time").min()
         if isinstance(earliest, dt.datetime):
-            self.refused_until = min(self.refused_until or earliest, earliest)
+            with self._lock:
+                self.refused_until = min(self.refused_until or earliest, earliest)

@@ -52,9 +52,10 @@ def usage_rows(frame: pl.DataFrame, fmt: Format, *, start: dt.date, now: dt.date
     )
     missing = {name: dtype for name, dtype in dtypes.items() if name not in given.columns}
     given = given.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in missing.items())
+    if given.get_column("request_id").has_nulls():
+        given = given.with_columns(pl.col("request_id").fill_null(pl.format("{}#{}", "raw_object", "raw_line")))
     has_usage, failed = pl.col(HAS_USAGE), pl.col("status") == "error"
     rows = given.with_columns(
-        pl.col("request_id").fill_null(pl.format("{}#{}", "raw_object", "raw_line")),
         pl.col("batch").fill_null(False),
         # What a batch job answers is never streamed.
         pl.when("batch").then(pl.col("stream").fill_null(False)).otherwise("stream").alias("stream"),

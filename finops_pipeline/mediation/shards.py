@@ -4,6 +4,7 @@ What the rows are, and what is done with those that meet, is the business of who
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +13,14 @@ import polars as pl
 
 from finops_pipeline.mediation.ahead import in_order
 
-HELD_ROWS = 40_000
-"""Rows that wait in memory before they are divided."""
+HELD_ROWS, HELD_BYTES = 80_000, 64 << 20
+"""Rows, or their bytes, that wait in memory before they are divided: fewer would make many small files."""
+
+ROWS_AT_ONCE, BYTES_AT_ONCE = 60_000, 64 << 20
+"""Rows, or their bytes, that are used together at most: a part that has more is divided once more."""
+
+_DEEPEST = 3
+"""How often rows are divided: those that share their key cannot be."""
 
 
 class Shards:
@@ -21,62 +28,78 @@ class Shards:
 
     Args:
         folder: Made here.
-        count: How many parts.
+        count: How many parts, to begin with.
         key: The column that decides.
-        columns: Name and type of the columns.
+        depth: How often the rows have been divided before.
     """
 
-    def __init__(self, folder: Path, count: int, key: str, columns: Mapping[str, pl.DataType]) -> None:
-        self._folder, self._count, self._key, self._columns = folder, count, key, dict(columns)
+    def __init__(self, folder: Path, count: int, key: str, *, depth: int = 0) -> None:
+        self._folder, self._count, self._key, self._depth = folder, count, key, depth
         self._held: list[pl.DataFrame] = []
-        self._rows = self._written = 0
+        self._rows = self._bytes = self._written = 0
+        self._files: dict[int, list[Path]] = {}
+        self._heights: Counter[int] = Counter()
+        self._sizes: Counter[int] = Counter()
         self._lock = threading.Lock()
         folder.mkdir()
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Append rows; columns that they lack are null."""
+        """Append rows; columns that they lack, and others have, are null."""
         with self._lock:
             if rows.height:
-                self._held.append(_completed(rows, self._columns))
+                self._held.append(rows)
                 self._rows += rows.height
-            held, number = self._take_held() if self._rows >= HELD_ROWS else ([], 0)
+                self._bytes += int(rows.estimated_size())
+            full = self._rows >= HELD_ROWS or self._bytes >= HELD_BYTES
+            held, number = self._take_held() if full else ([], 0)
         if held:
             self._write(held, number)
 
     def parts(self, made_of: Callable[[pl.DataFrame], pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """What ``made_of`` makes of the rows that meet, part by part; one is made while another is used.
 
-        Each part can be had once: its files are deleted.
+        Columns that are null in all rows of a part may be missing: see ``completed``. Each part can be had once: its
+        files are deleted.
         """
+        with ThreadPoolExecutor(1) as pool:
+            yield from in_order(lambda files: pool.submit(lambda: made_of(taken(files))), self._parts(), held=2)
+
+    def _parts(self) -> Iterator[list[Path]]:
+        """The files of each part."""
         held, number = self._take_held()
         if held:
             self._write(held, number)
-
-        def made(part: int) -> pl.DataFrame | None:
-            files = sorted(self._folder.glob(f"{part}-*.arrow"))
-            return made_of(_completed(taken(files), self._columns)) if files else None
-
-        with ThreadPoolExecutor(1) as pool:
-            for rows in in_order(lambda part: pool.submit(made, part), range(self._count), held=2):
-                if rows is not None:
-                    yield rows
+        for part in sorted(self._files):
+            pieces = max(-(-self._heights[part] // ROWS_AT_ONCE), -(-self._sizes[part] // BYTES_AT_ONCE))
+            if pieces == 1 or self._depth == _DEEPEST:
+                yield self._files[part]
+                continue
+            finer = Shards(self._folder / str(part), pieces, self._key, depth=self._depth + 1)
+            for file in self._files[part]:
+                finer.add(taken([file]))
+            yield from finer._parts()
 
     def _take_held(self) -> tuple[list[pl.DataFrame], int]:
-        held, self._held, self._rows = self._held, [], 0
+        held, self._held, self._rows, self._bytes = self._held, [], 0, 0
         self._written += 1
         return held, self._written
 
     def _write(self, held: list[pl.DataFrame], number: int) -> None:
-        rows = pl.concat(held)
+        rows = pl.concat(held, how="diagonal")
         # A format fills half of the columns: the others need not travel.
         rows = rows.select(name for name in rows.columns if rows.get_column(name).null_count() < rows.height)
         if self._count == 1:
             parts = {(0,): rows}
         else:
-            part = (pl.col(self._key).hash(seed=0) % self._count).cast(pl.Int32)
+            part = (pl.col(self._key).hash(seed=self._depth) % self._count).cast(pl.Int32)
             parts = rows.with_columns(part.alias("_part")).partition_by("_part", include_key=False, as_dict=True)
         for (part_number,), rows_of in parts.items():
-            rows_of.write_ipc_stream(self._folder / f"{part_number}-{number}.arrow", compression="lz4")
+            file = self._folder / f"{part_number}-{number}.arrow"
+            rows_of.write_ipc_stream(file, compression="lz4")
+            with self._lock:
+                self._files.setdefault(part_number, []).append(file)
+                self._heights[part_number] += rows_of.height
+                self._sizes[part_number] += int(rows_of.estimated_size())
 
 
 def taken(files: Iterable[Path]) -> pl.DataFrame:
@@ -89,6 +112,7 @@ def taken(files: Iterable[Path]) -> pl.DataFrame:
     return pl.concat(frames, how="diagonal")
 
 
-def _completed(rows: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def completed(rows: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The rows with all of these columns; null in those that they lack."""
     lacking = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in columns.items() if name not in rows.columns]
-    return rows.with_columns(lacking).select(list(columns))
+    return rows.with_columns(lacking)

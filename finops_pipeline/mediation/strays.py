@@ -6,14 +6,19 @@ file beside its objects. What makes a record a stray is decided in ``buckets``.
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from finops_pipeline.config.model import Config
+from finops_pipeline.formats.format import GROUP, NOT_USAGE, Format
 from finops_pipeline.lake import Lake, Stamp
-from finops_pipeline.mediation.shards import taken
+from finops_pipeline.mediation.batches import in_batches
+from finops_pipeline.mediation.fingerprints import FingerprintKey
+from finops_pipeline.mediation.records import beside_usage, without_user_ids
+from finops_pipeline.mediation.shards import completed
 from finops_pipeline.schemas import STRAYS, USAGE
 
 STRAY_KEYS = "strays/from-"
@@ -44,11 +49,75 @@ def days_with_fresh_strays(config: Config, lake: Lake) -> list[tuple[str, dt.dat
     return fresh
 
 
+@dataclass(frozen=True)
+class StrayFile:
+    """One file of strays in the lake.
+
+    Attributes:
+        lake: Where it is.
+        source: Their source.
+        day: The day that they belong to.
+        part: Its name.
+    """
+
+    lake: Lake
+    source: str
+    day: dt.date
+    part: str
+
+    def size(self) -> tuple[int, int]:
+        """Its bytes, and its rows."""
+        return self._file().stat().st_size, int(self._scan().select(pl.len()).collect().item())
+
+    def rows(self, hash_by: FingerprintKey | None) -> Iterator[pl.DataFrame]:
+        """Its rows.
+
+        Args:
+            hash_by: What user ids are to be hashed with, where they are.
+
+        Raises:
+            LakeError: it cannot be read.
+        """
+        stamp = self.lake.stamp(STRAYS, part=self.part, source=self.source, date=self.day)
+        hashed = stamp is not None and stamp.notes.get("hash_user_ids") is True
+        for rows in in_batches(self._scan()):
+            yield rows if hash_by is None or hashed else without_user_ids(rows, hash_by)
+
+    def _scan(self) -> pl.LazyFrame:
+        rows = pl.scan_parquet(
+            self._file(), schema=STRAYS.schema, glob=False, hive_partitioning=False,
+            missing_columns="insert", extra_columns="ignore",
+        )  # fmt: skip
+        return rows.select(STRAYS.names)
+
+    def _file(self) -> Path:
+        return self.lake.local_file(STRAYS, part=self.part, source=self.source, date=self.day)
+
+
+def as_strays(rows: pl.DataFrame, fmt: Format) -> pl.DataFrame:
+    """Rows of the table ``strays`` from rows with the columns of ``beside_usage``."""
+    rows = completed(rows, beside_usage(fmt))
+    extras = pl.struct(list(fmt.extras)).struct.json_encode() if fmt.extras else pl.lit(None, dtype=pl.String)
+    return completed(rows.with_columns(extras.alias("group_extras")), STRAYS.schema).select(STRAYS.names)
+
+
+def from_strays(rows: pl.DataFrame, fmt: Format) -> pl.DataFrame:
+    """The reverse: ``usage`` columns and those of ``beside_usage``, so that strays meet the others of their group."""
+    if fmt.resolve is not None:
+        extras = pl.col("group_extras").str.json_decode(pl.Struct(fmt.extras)).struct
+        rows = rows.with_columns(
+            pl.lit(False).alias(NOT_USAGE),
+            pl.coalesce(GROUP, "request_id").alias(GROUP),
+            *(extras.field(name) for name in fmt.extras),
+        )
+    return rows.select(*USAGE.names, *beside_usage(fmt))
+
+
 class Handed:
     """The strays that one run found, on local disk, by the day that they belong to."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._shards = folder, 0
+        self._folder, self._pieces = folder, 0
         self.days: set[dt.date] = set()
         folder.mkdir()
 
@@ -56,17 +125,24 @@ class Handed:
         """Append rows of the table ``strays``."""
         for (day,), part in rows.group_by(pl.col("event_time").dt.date(), maintain_order=True):
             assert isinstance(day, dt.date)
-            part.write_ipc_stream(self._folder / f"{day}-{self._shards}.arrow", compression="lz4")
+            part.write_ipc_stream(self._folder / f"{day}-{self._pieces:08}.arrow", compression="lz4")
             self.days.add(day)
-        self._shards += 1
+        self._pieces += 1
 
-    def rows(self, day: dt.date) -> pl.DataFrame:
-        """The strays of one day; each can be asked for once."""
-        return taken(sorted(self._folder.glob(f"{day}-*.arrow"))) if day in self.days else STRAYS.empty()
+    def rows(self, day: dt.date) -> Iterator[pl.DataFrame]:
+        """The strays of one day, in pieces as they were added."""
+        for file in sorted(self._folder.glob(f"{day}-*.arrow")):
+            yield pl.read_ipc_stream(file.read_bytes())
 
 
 def hand_over(
-    lake: Lake, source: str, found_on: dt.date, run: str, handed: Handed, expired: Sequence[str]
+    lake: Lake,
+    source: str,
+    found_on: dt.date,
+    run: str,
+    handed: Handed,
+    expired: pl.Series,
+    hash_by: FingerprintKey | None,
 ) -> tuple[dt.date, ...]:
     """Write strays to their own days.
 
@@ -80,28 +156,36 @@ def hand_over(
         run: Name of that run.
         handed: What it found.
         expired: Keys of objects that it could not read again.
+        hash_by: What user ids are hashed with, where they are.
 
     Returns:
         The days whose strays are others than after the last run: they need a run of their own.
     """
     name = f"from-{found_on}"
     before = {part.date: stamp for part, stamp in lake.stamps(STRAYS, source=source) if part.name == name}
+    notes = {"hash_user_ids": hash_by is not None}
     changed = []
     for day in sorted({*handed.days, *before}):
-        rows = handed.rows(day)
-        if day in before and expired:
-            file = lake.local_file(STRAYS, part=name, source=source, date=day)
-            known = pl.read_parquet(file, glob=False, hive_partitioning=False)
-            rows = pl.concat([rows, known.filter(pl.col("raw_object").is_in(expired)).select(STRAYS.names)])
-        digest = _digest(rows)
+        kept = StrayFile(lake, source, day, name) if day in before and len(expired) else None
+
+        def strays(day: dt.date = day, kept: StrayFile | None = kept) -> Iterator[pl.DataFrame]:
+            yield from handed.rows(day)
+            for rows in kept.rows(hash_by) if kept else ():
+                yield rows.filter(pl.col("raw_object").is_in(expired.implode()))
+
+        digest = _digest(strays())
         if day not in before or before[day].input_digest != digest:
-            lake.write(STRAYS, rows, Stamp(STRAYS.version, digest, run), part=name, source=source, date=day)
+            stamp = Stamp(STRAYS.version, digest, run, notes)
+            with lake.writer(STRAYS, stamp, part=name, source=source, date=day) as append:
+                for rows in strays():
+                    append(rows)
             changed.append(day)
     return tuple(changed)
 
 
-def _digest(rows: pl.DataFrame) -> str:
+def _digest(pieces: Iterable[pl.DataFrame]) -> str:
     digest = hashlib.sha256()
-    for piece in rows.iter_slices(10_000):
-        digest.update(piece.write_ndjson().encode())
+    for rows in pieces:
+        for part in rows.iter_slices(10_000):
+            digest.update(part.write_ndjson().encode())
     return digest.hexdigest()

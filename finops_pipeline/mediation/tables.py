@@ -1,4 +1,4 @@
-"""Rows of CSV files to frames of texts. Parquet rows come through the reader.
+"""Rows of CSV files to frames of texts. Those of Parquet files are the business of ``parquet``.
 
 Every row of the file ends up in a frame or is refused with a reason; none disappears, and none fails its file. What
 the cells mean is the business of the formats and the casts.

@@ -32,8 +32,7 @@ class Twins:
     """
 
     def __init__(self, folder: Path, count: int) -> None:
-        columns = {"content": pl.UInt64(), "time": pl.Int64(), OBJECT: pl.Int32()}
-        self._shards = Shards(folder, count, "content", columns)
+        self._shards = Shards(folder, count, "content")
 
     def add(self, usage: pl.DataFrame) -> None:
         """Append ``usage`` rows with their object's index.

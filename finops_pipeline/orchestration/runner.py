@@ -15,8 +15,8 @@ from finops_pipeline.config.model import Config
 from finops_pipeline.days import days_between, days_of, month_of
 from finops_pipeline.errors import ConfigError
 from finops_pipeline.lake import open_lake
-from finops_pipeline.mediation.day import days_with_fresh_strays
 from finops_pipeline.mediation.fingerprints import KNOWN_KEY, FingerprintKey
+from finops_pipeline.mediation.strays import days_with_fresh_strays
 from finops_pipeline.orchestration.checks import TOLD_BY_MEDIATION, WITHIN_BUDGET
 from finops_pipeline.orchestration.code_location import build_definitions
 from finops_pipeline.orchestration.continuation import WATCHING, AssetDay, daily_upstream, runnable_stretches

@@ -46,7 +46,7 @@ def stray_sensor(session: Session) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def strays(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        from finops_pipeline.mediation.day import days_with_fresh_strays
+        from finops_pipeline.mediation.strays import days_with_fresh_strays
 
         today, lake = session.now().date(), session.lake
         waiting = [(source, day) for source, day in days_with_fresh_strays(session.config, lake) if day < today]

@@ -62,11 +62,13 @@ QUARANTINE = Table(
 
 STRAYS = Table(
     name="strays",
-    version=2,
+    version=3,
     meaning="Calls found far from their day, waiting for that day to be run again.",
     partition_keys=("source", "date"),
     columns=(
         *USAGE.columns,
         Column("record_version", INSTANT, "When the record was written, in formats that write it anew; else null"),
+        Column("group_key", pl.String, "What tells the records that it belongs together with, where a format has such"),
+        Column("group_extras", pl.String, "What else its format brings such records together by, as JSON"),
     ),
 )

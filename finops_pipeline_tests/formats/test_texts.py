@@ -9,13 +9,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from line_blocks import blocks_of
 
 from finops_pipeline.config.model import Source
 from finops_pipeline.formats.format import Format, Kind
 from finops_pipeline.formats.names import FORMAT_NAMES
 from finops_pipeline.formats.registry import format_of
 from finops_pipeline.mediation.fingerprints import FingerprintKey
-from finops_pipeline.mediation.reader import connect, read_frame, read_json_lines, read_parquet
+from finops_pipeline.mediation.reader import connect, read_json_lines, read_tables
 
 KEY = FingerprintKey(b"k")
 SECRET = "please keep this to yourself"
@@ -45,10 +46,14 @@ def record_with(path: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def read(fmt: Format, records: list[dict[str, Any]], folder: Path) -> pl.DataFrame:
-    lines = [json.dumps(record).encode() for record in records]
-    (folder / "lines.jsonl").write_bytes(b"\n".join(lines))
-    return pl.concat(read_json_lines(connect(300), folder / "lines.jsonl", fmt, KEY, longest=max(map(len, lines))))
+def read(fmt: Format, records: list[dict[str, Any]]) -> pl.DataFrame:
+    lines = b"\n".join(json.dumps(record).encode() for record in records)
+    return pl.concat(read_json_lines(connect(300), blocks_of(lines), fmt, KEY))
+
+
+def read_cells(table: pl.DataFrame, fmt: Format) -> pl.DataFrame:
+    rows = table.with_row_index("").to_arrow().to_batches()
+    return pl.concat(read_tables(connect(300), iter(rows), fmt, KEY))
 
 
 @pytest.mark.parametrize("name", FORMAT_NAMES)
@@ -57,7 +62,7 @@ def test_no_text_field_takes_an_object_or_an_array(name: str, tmp_path: Path) ->
     paths = {field: f.path for field, f in fmt.fields.items() if f.kind is Kind.TEXT}
     assert paths
     asked = list(itertools.product(paths, NESTED))
-    found = read(fmt, [record_with(paths[field], value) for field, value in asked], tmp_path)
+    found = read(fmt, [record_with(paths[field], value) for field, value in asked])
     for row, (field, value) in enumerate(asked):
         assert found[row, field] is None, (field, value)
 
@@ -68,7 +73,7 @@ def test_a_text_that_looks_like_json_is_a_text(name: str, tmp_path: Path) -> Non
     # A value that may be JSON written as a text is what it says.
     paths = {field: f.path for field, f in fmt.fields.items() if f.kind is Kind.TEXT and f.path not in fmt.embedded}
     asked = list(itertools.product(paths, TEXTS))
-    found = read(fmt, [record_with(paths[field], value) for field, value in asked], tmp_path)
+    found = read(fmt, [record_with(paths[field], value) for field, value in asked])
     assert [found[row, field] for row, (field, _) in enumerate(asked)] == [value for _, value in asked]
 
 
@@ -76,7 +81,7 @@ def test_a_text_that_looks_like_json_is_a_text(name: str, tmp_path: Path) -> Non
 def test_numbers_and_flags_are_their_texts(name: str, tmp_path: Path) -> None:
     fmt = declared(name)
     path = next((field, f.path) for field, f in fmt.fields.items() if f.kind is Kind.TEXT)
-    found = read(fmt, [record_with(path[1], value) for value in (404, True, None)], tmp_path)
+    found = read(fmt, [record_with(path[1], value) for value in (404, True, None)])
     assert found.get_column(path[0]).to_list() == ["404", "true", None]
 
 
@@ -95,7 +100,7 @@ def test_nor_does_one_within_a_document_that_is_written_as_a_text(name: str, tmp
     for (_, path, outer), value in asked:
         document = json.dumps(record_with("$.x" + path.removeprefix(outer), value)["x"])
         records.append(record_with(outer, document))
-    found = read(fmt, records, tmp_path)
+    found = read(fmt, records)
     for row, ((field, _, _), value) in enumerate(asked):
         assert found[row, field] == (value if value == "a text" else None), (field, value)
 
@@ -108,15 +113,14 @@ def test_nor_does_a_cell(name: str) -> None:
     cells = {column: field for column, field in columns.items() if not re.search(r"[.\[]", column)}
     written = [json.dumps(value) for value in NESTED] + [f"\n {json.dumps(NESTED[0], indent=1)}"]
     table = pl.DataFrame({column: [*written, "[beta] model", "x"] for column in cells or ["other"]})
-    found = read_frame(connect(300), table, fmt, KEY)
+    found = read_cells(table, fmt)
     for field in cells.values():
         assert found.get_column(field).to_list() == [None] * len(written) + ["[beta] model", "x"]
 
 
-def test_nor_does_a_nested_column_of_parquet(tmp_path: Path) -> None:
+def test_nor_does_a_nested_column() -> None:
     columns = {"model": [NESTED[0]], "team": [[SECRET]], "user_id": ["u"], "tags": [{"env": "prod"}]}
-    pl.DataFrame(columns).write_parquet(tmp_path / "t.parquet")
-    found = pl.concat(read_parquet(connect(300), tmp_path / "t.parquet", declared("record"), KEY))
+    found = read_cells(pl.DataFrame(columns), declared("record"))
     assert found.select("model", "team", "user_id", "tags").row(0) == (None, None, "u", '{"env":"prod"}')
 
 

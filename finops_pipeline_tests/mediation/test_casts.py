@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from finops_pipeline.formats.format import count, flag, instant, money, number, text
 from finops_pipeline.mediation.casts import DEFECT, MAX_COUNT, amounts, counts, instants, typed
+from finops_pipeline.schemas import COST, INSTANT
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,11 @@ def test_what_is_no_amount_from_zero_on_is_none(written: str) -> None:
         ("2026-10-05T08:00", "2026-10-05T08:00:00+00:00"),
         ("1791208801.25", "2026-10-05T14:00:01.250000+00:00"),
         ("1791208801", "2026-10-05T14:00:01+00:00"),
+        (" 1791208801 ", "2026-10-05T14:00:01+00:00"),
+        ("2026-10-05 14:05:12.123456+00:00", "2026-10-05T14:05:12.123456+00:00"),
+        ("2026-10-05T23:59:60Z", "2026-10-06T00:00:00+00:00"),
+        ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999+00:00"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"),
     ],
 )
 def test_times_are_instants_in_utc(written: str, meant: str) -> None:
@@ -75,6 +81,15 @@ def test_times_are_instants_in_utc(written: str, meant: str) -> None:
         "1e99",
         "2026-10-05T25:00:00Z",
         "2026-10-05T08:00:00+99:99",
+        "2026-10-05T08:00:00+23:00",
+        "2026-10-05Z",
+        "2026-10-05T14Z",
+        "9999-12-31T23:59:59-05:00",
+        "9999-12-31T23:59:60Z",
+        "+10000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+05:00",
+        "0000-01-01T00:00:00Z",
+        "253402300800",
     ],
 )
 def test_what_is_no_time_is_none(written: str) -> None:
@@ -87,6 +102,28 @@ def test_every_zone_is_the_same_instant(moment: dt.datetime) -> None:
     if offset is None or offset.seconds % 60:
         return
     assert instants(pl.Series([moment.isoformat()])).to_list() == [moment.astimezone(dt.UTC)]
+
+
+_TIMES = [
+    "2026-10-05T14:05:12Z", "2026-10-05 14:05:12.1234567Z", "2026-10-05T14:05:12.5+00:00", "2026-10-05T14Z", "soon",
+    "2026-10-05T14:05+02:00", "1791208801.25", " 1791208801", "9999-12-31T23:59:60Z", "2026-02-30T00:00:00Z", "", None,
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_TIMES), min_size=1, max_size=6))
+def test_a_time_is_the_same_whatever_stands_beside_it(times: list[str | None]) -> None:
+    alone = [instants(pl.Series([time], dtype=pl.String)).item() for time in times]
+    assert instants(pl.Series(times, dtype=pl.String)).to_list() == alone
+
+
+@given(
+    st.decimals(0, 4_000_000_000, places=9),
+    st.sampled_from(["1", "0.001", "0.000001", "0.000000001"]).map(Decimal),
+)
+def test_epochs_are_exact_to_the_microsecond_in_every_unit(seconds: Decimal, unit: Decimal) -> None:
+    want = int((seconds * 10**6).quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
+    told = instants(pl.Series([f"{seconds / unit:f}"]), unit)
+    assert told.to_list() == [dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=want)]
 
 
 def reason_for(field_text: str | None) -> str | None:
@@ -115,6 +152,28 @@ def test_the_first_defect_of_a_record_is_its_reason() -> None:
     frame = pl.DataFrame({"at": ["soon"], "usd": ["much"]})
     reason = typed(frame, {"at": instant("$.at"), "usd": money("$.usd")}).get_column(DEFECT).item()
     assert reason.startswith("$.at: expected a time")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (["true", "false", None], [True, False, None]),
+        (["true", "maybe"], [True, None]),
+        (["TRUE", "0", "yes", "no", "", "1"], [True, False, True, False, None, True]),
+        ([None], [None]),
+    ],
+)
+def test_flags_however_they_are_written(written: list[str | None], meant: list[bool | None]) -> None:
+    frame = pl.DataFrame({"on": written}, schema={"on": pl.String})
+    assert typed(frame, {"on": flag("$.on")}).get_column("on").to_list() == meant
+
+
+def test_what_no_record_has_has_its_type_all_the_same() -> None:
+    fields = {"n": count("$.n"), "usd": money("$.usd"), "at": instant("$.at"), "ms": number("$.ms"), "on": flag("$.on")}
+    frame = pl.DataFrame({name: [None] for name in fields}, schema=dict.fromkeys(fields, pl.String))
+    assert typed(frame, fields).schema == {
+        "n": pl.Int64, "usd": COST, "at": INSTANT, "ms": pl.Float64, "on": pl.Boolean, DEFECT: pl.String,
+    }  # fmt: skip
 
 
 def test_measurements_and_flags_that_are_none_are_null_without_a_defect() -> None:

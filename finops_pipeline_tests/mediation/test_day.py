@@ -20,8 +20,9 @@ from finops_pipeline.errors import ConservationError, LakeError, LeaseHeldError,
 from finops_pipeline.lake import Lake
 from finops_pipeline.mediation import buckets, fetching, inflate, spool
 from finops_pipeline.mediation import day as day_module
-from finops_pipeline.mediation.day import DayResult, days_with_fresh_strays
+from finops_pipeline.mediation.day import DayResult
 from finops_pipeline.mediation.objects import LocalStore, ObjectGoneError, ObjectRef
+from finops_pipeline.mediation.strays import days_with_fresh_strays
 from finops_pipeline.schemas import INGEST_OBJECTS, OUTCOMES, QUARANTINE, STRAYS, USAGE
 
 DAY = dt.date(2026, 10, 5)
@@ -423,6 +424,25 @@ def test_a_run_that_waited_for_another_does_not_put_older_logs_in_the_place_of_n
         return lease(self, *what, **keys)
 
     monkeypatch.setattr(Lake, "lease", after_another)
+    assert not mediate(config()).changed
+    assert ids(lake) == ["a", "b"]
+
+
+def test_a_run_that_ended_while_this_one_was_listing_is_seen_to_be_newer(
+    lake: Lake, config: MakeConfig, put: Put, record: Record, mediate: Mediate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("date=2026-10-05/a.jsonl", [record("a")])
+    listed, others = day_module.Objects, []
+
+    def before_another(*args: Any) -> Any:
+        objects = listed(*args)
+        if not others:
+            others.append("which has listed later")
+            put("date=2026-10-05/b.jsonl", [record("b")])
+            mediate(config())
+        return objects
+
+    monkeypatch.setattr(day_module, "Objects", before_another)
     assert not mediate(config()).changed
     assert ids(lake) == ["a", "b"]
 

@@ -455,8 +455,8 @@ def test_what_is_appended_while_a_file_is_read_waits_for_the_next_run(
     assert placed(lake) == [(1, "a"), (3, "b")]
 
 
-@pytest.mark.parametrize("left", ["a line less", "the end of a line", "nothing", "no file"])
-def test_a_file_that_is_cut_or_removed_while_it_is_read_is_told_and_nothing_is_written(
+@pytest.mark.parametrize("left", ["a line less", "the end of a line", "nothing"])
+def test_a_file_that_is_cut_while_it_is_read_is_told_and_nothing_is_written(
     lake: Lake,
     config: MakeConfig,
     put: Put,
@@ -471,10 +471,23 @@ def test_a_file_that_is_cut_or_removed_while_it_is_read_is_told_and_nothing_is_w
         "the end of a line": body(record("a"))[:-20],
         "nothing": b"",
     }
-    before_reading(lambda: file.write_bytes(shorter[left]) if left in shorter else file.unlink())
-    with pytest.raises(SourceError, match=r"source logs, date=2026-10-05/a\.jsonl: the file was cut or removed"):
+    before_reading(lambda: file.write_bytes(shorter[left]))
+    with pytest.raises(SourceError, match=r"source logs, date=2026-10-05/a\.jsonl: the file was cut"):
         mediate(config())
     assert lake.partitions(USAGE) == []
+
+
+def test_a_file_that_is_removed_while_it_is_read_is_read_to_its_end(
+    lake: Lake,
+    config: MakeConfig,
+    put: Put,
+    record: Record,
+    mediate: Mediate,
+    before_reading: Callable[[Callable[[], object]], None],
+) -> None:
+    file = put(KEY, [record("a"), b'{"no": "time"}'])
+    before_reading(file.unlink)
+    assert counted(mediate(config())) == {"usage": 1, "quarantined": 1}
 
 
 def test_a_file_that_vanishes_as_it_is_opened_is_told_and_the_run_goes_on(

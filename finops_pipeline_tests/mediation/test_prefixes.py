@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from line_blocks import blocks_of
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.formats.format import Format, text
@@ -23,7 +24,7 @@ from finops_pipeline.mediation.day import DayResult
 from finops_pipeline.mediation.fingerprints import MEMBER, FingerprintKey
 from finops_pipeline.mediation.open_layout import OpenLayout
 from finops_pipeline.mediation.prefixes import with_prefix_block_hashes
-from finops_pipeline.mediation.reader import connect, read_frame, read_json_lines
+from finops_pipeline.mediation.reader import connect, read_json_lines, read_tables
 from finops_pipeline.schemas import QUARANTINE, USAGE
 
 SECRET = b"a key of the test"
@@ -232,14 +233,11 @@ def test_too_long_a_prompt_has_no_hashes(monkeypatch: pytest.MonkeyPatch) -> Non
 # -- from raw lines to usage -------------------------------------------------------------------------------------------
 
 
-def read(tmp_path: Path, lines: list[str], chars: int = 4, fmt: Format = FORMAT) -> pl.DataFrame:
-    file = tmp_path / "lines.jsonl"
-    file.write_text("\n".join(lines), encoding="utf-8")
-    longest = max(len(line.encode()) for line in lines)
-    return pl.concat(read_json_lines(DATABASE, file, fmt, KEY, longest=longest, block_chars=chars))
+def read(lines: list[str], chars: int = 4, fmt: Format = FORMAT) -> pl.DataFrame:
+    return pl.concat(read_json_lines(DATABASE, blocks_of("\n".join(lines).encode()), fmt, KEY, block_chars=chars))
 
 
-def test_absent_and_redacted_prompts_have_none(tmp_path: Path) -> None:
+def test_absent_and_redacted_prompts_have_none() -> None:
     prompts: list[dict[str, Any]] = [
         {},
         {"messages": [], "system": ""},
@@ -248,30 +246,31 @@ def test_absent_and_redacted_prompts_have_none(tmp_path: Path) -> None:
         chat(("user", "abc")),
         chat(("user", "abcdefgh")),
     ]
-    found = read(tmp_path, [json.dumps(p) for p in prompts])
+    found = read([json.dumps(p) for p in prompts])
     assert found.get_column("prefix_block_hashes").to_list() == [None, None, None, None, [], of_text("abcdefgh")]
     assert found.get_column("prefix_block_hashes").dtype == pl.List(pl.Int64)
 
 
-def test_no_prompt_goes_on(tmp_path: Path) -> None:
-    found = read(tmp_path, [json.dumps(chat(("user", "abcdefgh")) | {"system": "wxyz"})])
+def test_no_prompt_goes_on() -> None:
+    found = read([json.dumps(chat(("user", "abcdefgh")) | {"system": "wxyz"})])
     assert set(found.columns) == {"raw_line", "is_record", "id", "prompt_fingerprint", "prefix_block_hashes"}
 
 
-def test_without_blocks_nothing_is_asked_for(tmp_path: Path) -> None:
+def test_without_blocks_nothing_is_asked_for() -> None:
     line = json.dumps(chat(("user", "abcdefgh")))
-    assert "prefix_block_hashes" not in read(tmp_path, [line], chars=0).columns
+    assert "prefix_block_hashes" not in read([line], chars=0).columns
     silent = Format("test", 1, OpenLayout(), {"id": text("$.id")}, dict)
-    assert "prefix_block_hashes" not in read(tmp_path, [line], fmt=silent).columns
+    assert "prefix_block_hashes" not in read([line], fmt=silent).columns
 
 
-def test_tables_and_embedded_documents_have_the_same_hashes(tmp_path: Path) -> None:
+def test_tables_and_embedded_documents_have_the_same_hashes() -> None:
     messages = json.dumps(chat(("user", "abcdefgh"))["messages"])
     cells = pl.DataFrame(
         {"id": ["a"], "messages": [messages], "system": [None]}, schema_overrides={"system": pl.String}
     )
-    table = read_frame(DATABASE, cells, FORMAT, KEY, block_chars=4)
-    embedded = read(tmp_path, [json.dumps({"messages": messages})])
+    rows = iter(cells.with_row_index("").to_arrow().to_batches())
+    table = pl.concat(read_tables(DATABASE, rows, FORMAT, KEY, block_chars=4))
+    embedded = read([json.dumps({"messages": messages})])
     for found in (table, embedded):
         assert found.get_column("prefix_block_hashes").to_list() == [of_text("abcdefgh")]
 
@@ -291,9 +290,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("messages", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_prompts_cost_no_record(tmp_path: Path, messages: str) -> None:
+def test_hostile_prompts_cost_no_record(messages: str) -> None:
     good = json.dumps({"id": "good"} | chat(("user", "abcdefgh")))
-    found = read(tmp_path, [good, f'{{"id":"odd","messages":{messages}}}', good])
+    found = read([good, f'{{"id":"odd","messages":{messages}}}', good])
     assert found.get_column("raw_line").to_list() == [1, 2, 3]
     chains = found.get_column("prefix_block_hashes").to_list()
     assert [chains[0], chains[2]] == [of_text("abcdefgh")] * 2

@@ -10,7 +10,7 @@ from fake_mediation import FakeMediation, day_of
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.lake import Lake
-from finops_pipeline.mediation import day
+from finops_pipeline.mediation import strays
 from finops_pipeline.orchestration import day_steps, runner
 
 
@@ -51,7 +51,7 @@ def mediation(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> FakeMediation:
     fake = FakeMediation(lake)
     monkeypatch.setattr(day_steps, "mediate_day", fake)
     monkeypatch.setattr(runner, "days_with_fresh_strays", fake.fresh_strays)
-    monkeypatch.setattr(day, "days_with_fresh_strays", fake.fresh_strays)
+    monkeypatch.setattr(strays, "days_with_fresh_strays", fake.fresh_strays)
     return fake
 
 
