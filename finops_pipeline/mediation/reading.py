@@ -37,8 +37,9 @@ from finops_pipeline.mediation.spool import Piece, TableFile
 from finops_pipeline.mediation.tables import Refuse, read_csv
 from finops_pipeline.schemas import USAGE
 
-READERS = min(4, os.cpu_count() or 1)
-"""Pieces that are read side by side. The reader and Polars leave the interpreter's lock while they work."""
+READERS = min(4, os.cpu_count() or 1) + 1
+"""Pieces that are read side by side: the reader and Polars leave the interpreter's lock while they work, and one piece
+more than there are processors keeps these busy while others wait for it."""
 
 _FILE_LINE = "_file_line"
 _NUMBER = {_FILE_LINE: pl.Int64, DEFECT: pl.String}

@@ -5,6 +5,7 @@ ones go together, a large one goes alone. What is in them is looked at by whoeve
 that inflating and splitting are done side by side.
 """
 
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,10 @@ from finops_pipeline.mediation.listed import Fetched, Objects
 from finops_pipeline.mediation.objects import ObjectStore
 
 PIECE = 16 << 20
-"""Bytes of small objects that go together; compressed ones count for four times their size."""
+"""Bytes in memory of objects that go together."""
+
+IN_FILES = 4
+"""How many times that may lie in files; compressed bytes count for four times as many."""
 
 _INFLATED = 4
 
@@ -31,7 +35,7 @@ class Piece:
     Attributes:
         bodies: The index of each, and its bytes: small ones in memory, a large one an open file.
         documents: By index, how documents hold records, where they do.
-        size: How many bytes they count for.
+        size: How many bytes in memory they count for.
     """
 
     bodies: list[tuple[int, BinaryIO]] = field(default_factory=list)
@@ -103,7 +107,8 @@ def spool(
                 yield _table(index, objects[index], body, encoding, folder, bounds)
             continue
         piece.bodies.append((index, body))
-        piece.size += size if compression_of(head) == "none" else _INFLATED * size
+        plain = size if compression_of(head) == "none" else _INFLATED * size
+        piece.size += plain // IN_FILES if isinstance(body, io.BufferedReader) else plain
         if documents is not None and documents.applies(key):
             piece.documents[index] = documents
         if piece.size >= PIECE:
