@@ -264,7 +264,8 @@ class _Taken:
         """
         texts = [self._places[f.path] for f in self.fmt.fields.values() if f.kind is Kind.TEXT]
         begins = (lambda text: f"ltrim({text}, {_BLANKS})") if self._of_cells else (lambda text: text)
-        looks_like_json = (f"starts_with({begins(text)}, '{sign}')" for text in texts for sign in "{[")
+        signs = ", ".join(str(ord(sign)) for sign in "{[")
+        looks_like_json = (f"ascii({begins(text)}) IN ({signs})" for text in texts)
         asked = [
             f"json_type({document}, [{', '.join(_quoted(path) for path in fields.values())}])"
             for document, fields in self._texts.items()
@@ -298,9 +299,9 @@ class _Taken:
                 whole = f"TRY_CAST(TRY_CAST({taken} AS JSON) AS JSON[])"
                 found = whole if inner == "$" else _matches(taken, inner)
                 scalar = "CASE WHEN json_type(x) NOT IN ('OBJECT', 'ARRAY') THEN x ->> '$' END"
-                return f"list_transform({found}, lambda x: {scalar})"
+                return _where_given(taken, f"list_transform({found}, lambda x: {scalar})")
             case Kind.OCCURRENCES:
-                return f"len({_matches(taken, inner)})"
+                return _where_given(taken, f"len({_matches(taken, inner)})")
         return taken
 
 
@@ -353,6 +354,11 @@ def _container(field: Field) -> str:
 def _matches(document: str, path: str) -> str:
     """SQL for the list of what a path with wildcards leads to in a document that is a text."""
     return f"json_extract(TRY_CAST({document} AS JSON), {_quoted(path)})"
+
+
+def _where_given(text: str, expression: str) -> str:
+    """SQL for a dear expression over a text that most records lack: nothing is computed for these."""
+    return f"CASE WHEN {text} IS NOT NULL THEN {expression} END"
 
 
 def _quoted(value: str) -> str:
