@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from peak import peak_bytes
 
 OBJECT_BYTES = 64 << 20
 DAY = dt.date(2026, 10, 5)
@@ -235,8 +236,7 @@ def contest(what: str, folder: Path, memory_mb: int) -> None:
         rows = pl.scan_parquet(target).select(pl.len()).collect().item()
     else:
         seconds, rows = _mediate(what, folder, memory_mb)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "peak": peak, "rows": rows}))
+    print(json.dumps({"seconds": seconds, "peak": peak_bytes(), "rows": rows}))
 
 
 def _mediate(what: str, folder: Path, memory_mb: int) -> tuple[float, int]:

@@ -11,7 +11,6 @@ is the median of the turns' ratios: rates of different minutes cannot be compare
 import json
 import os
 import random
-import resource
 import socket
 import statistics
 import subprocess
@@ -26,6 +25,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config as BotoConfig
+from peak import peak_bytes
 
 from finops_pipeline.config.model import Config
 from finops_pipeline.demo.server import S3Server
@@ -37,9 +37,6 @@ DAY = "2026-10-05"
 TURNS = 5
 BARE_THREADS = 16
 PUT_THREADS = 12
-
-PEAK_UNITS = 1 << (20 if sys.platform == "darwin" else 10)
-"""What the system counts a megabyte of peak memory in: bytes, or kilobytes."""
 
 
 def measure(objects: int = 20_000, bytes_each: int = 2000) -> dict[str, float]:
@@ -170,7 +167,7 @@ def _fetch() -> dict[str, float]:
         "our_gets": len(refs) / (ended - listed),
         "bytes": store.transfers.bytes,
         "retries": store.transfers.retries,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / PEAK_UNITS,
+        "peak_rss_mb": peak_bytes() / (1 << 20),
     }
 
 
