@@ -7,11 +7,13 @@ installation; without the key nobody can test a guess against them.
 import hashlib
 import hmac
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
+from polars_hash import CryptographicHashingNameSpace
+
+from finops_pipeline.errors import ConfigError
 
 KEY_VARIABLE = "FINOPS_FINGERPRINT_KEY"
 
@@ -21,32 +23,43 @@ FINGERPRINT_HEX = 32
 MEMBER = "prompt: "
 """Before the name of a member of the prompt: a column of its own, of texts, that goes no further than the hashes."""
 
+FINGERPRINT = "prompt_fingerprint"
+
 KNOWN_KEY = (
     f"{KEY_VARIABLE} is not set: prompts are hashed with a key that everybody knows, so that guesses can be tested "
     "against the hashes. Set it to a secret of your own; all days are then read again."
 )
 """What a person should know of a run with the default key."""
 
-_ABSENT = (b"", b"[]", b"{}")
+_ABSENT = ("", "[]", "{}")
 _LONGEST_ABSENT = 2
 _BLOCK = 64
-_DEFAULT_KEY = b"finops_pipeline: no key is set"
+_DEFAULT_KEY = "finops_pipeline: no key is set"
 
 
 class FingerprintKey:
     """The key, ready for HMAC-SHA256. Its text form never shows it."""
 
-    def __init__(self, secret: bytes | None = None) -> None:
+    def __init__(self, secret: str | None = None) -> None:
         self.is_default = not secret
-        key = secret or _DEFAULT_KEY
-        self._key = hashlib.sha256(key).digest() if len(key) > _BLOCK else key
-        padded = self._key.ljust(_BLOCK, b"\0")
+        self._key = secret or _DEFAULT_KEY
+        key = self._key.encode()
+        padded = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
         self.inner_pad = bytes(b ^ 0x36 for b in padded)
         self.outer_pad = bytes(b ^ 0x5C for b in padded)
 
     @classmethod
     def from_environment(cls) -> "FingerprintKey":
-        return cls(os.environ.get(KEY_VARIABLE, "").encode() or None)
+        """The key that is set, or the default.
+
+        Raises:
+            ConfigError: what is set is no text.
+        """
+        secret = os.environ.get(KEY_VARIABLE, "")
+        try:
+            return cls(secret)
+        except UnicodeEncodeError:  # which would show the key
+            raise ConfigError(f"{KEY_VARIABLE} holds bytes that are no UTF-8. Set it to a text.") from None
 
     @property
     def id(self) -> str:
@@ -54,11 +67,11 @@ class FingerprintKey:
         return self.hash("fingerprint key id")[:8]
 
     def hash(self, text: str) -> str:
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:FINGERPRINT_HEX]
+        return hmac.new(self._key.encode(), text.encode(), hashlib.sha256).hexdigest()[:FINGERPRINT_HEX]
 
-    def hashes(self, texts: Iterable[str]) -> dict[str, str]:
-        """Each text with its hash."""
-        return {text: self.hash(text) for text in texts}
+    def hashed(self, texts: pl.Expr) -> pl.Expr:
+        """The ``hash`` of each text; null for null."""
+        return CryptographicHashingNameSpace(texts).hmac_sha256(key=self._key).str.head(FINGERPRINT_HEX)
 
     def __repr__(self) -> str:
         return "FingerprintKey(default)" if self.is_default else "FingerprintKey(set)"
@@ -68,62 +81,30 @@ def with_fingerprints(batch: pa.RecordBatch, key: FingerprintKey, redacted: Sequ
     """The batch with ``prompt_fingerprint``: the keyed hash of its prompts' members, in order and under their names.
 
     Null where all members are absent or empty, and where one of them is, or holds as a text, what stands for prompts
-    that were not logged. hashlib's SHA-256 uses the processor's own instructions: four times as fast as DuckDB's.
+    that were not logged. Hashing leaves the interpreter's lock to the other readers.
 
     Args:
         batch: Has the members as columns of texts whose names begin with ``MEMBER``.
         key: What they are hashed with.
         redacted: What stands for prompts that were not logged.
     """
-    columns = (_Member(name, batch.column(name)) for name in batch.schema.names if name.startswith(MEMBER))
-    members = [m for m in columns if m.ends[-1] > m.ends[0]]
-    # One look over all texts of the batch spares a look at each.
-    parts = [
-        (hashlib.sha256(key.inner_pad + m.label), m.label, m.ends, m.bytes, bool(redacted) and m.holds_any(redacted))
-        for m in members
+    members = [n for n in batch.schema.names if n.startswith(MEMBER) and batch.column(n).null_count < len(batch)]
+    if not members:
+        return batch.append_column(FINGERPRINT, pa.nulls(len(batch), pa.string()))
+    texts = pl.from_arrow(batch.select(members))
+    assert isinstance(texts, pl.DataFrame)
+    empty = ((pl.col(name).str.len_bytes() <= _LONGEST_ABSENT) & pl.col(name).is_in(_ABSENT) for name in members)
+    labelled = [
+        pl.when(~absent).then(pl.concat_str(pl.lit(f"{name.removeprefix(MEMBER)}="), name, pl.lit("\n")))
+        for name, absent in zip(members, empty, strict=True)
     ]
-    outer = hashlib.sha256(key.outer_pad)
-    hashed: list[str | None] = [None] * len(batch)
-    for row in range(len(batch)) if members else ():
-        within = None
-        for begun, label, ends, texts, suspect in parts:
-            start, end = ends[row], ends[row + 1]
-            if end - start <= _LONGEST_ABSENT and texts[start:end] in _ABSENT:
-                continue
-            text = texts[start:end]
-            if suspect and _is_redacted(bytes(text), redacted):
-                within = None
-                break
-            if within is None:
-                within = begun.copy()
-            else:
-                within.update(label)
-            within.update(text)
-            within.update(b"\n")
-        if within is not None:
-            around = outer.copy()
-            around.update(within.digest())
-            hashed[row] = around.hexdigest()[:FINGERPRINT_HEX]
-    return batch.append_column("prompt_fingerprint", pa.array(hashed, pa.string()))
-
-
-def _is_redacted(text: bytes, redacted: Sequence[str]) -> bool:
-    return any(text == marker.encode() or f'"{marker}"'.encode() in text for marker in redacted)
-
-
-class _Member:
-    """A member of the prompts of a batch, its texts where Arrow has them: nothing is copied."""
-
-    def __init__(self, name: str, texts: pa.StringArray) -> None:
-        texts = pc.fill_null(texts, "")
-        _, offsets, held = texts.buffers()
-        self.label = f"{name.removeprefix(MEMBER)}=".encode()
-        self.ends: list[int] = memoryview(offsets).cast("i")[texts.offset : texts.offset + len(texts) + 1].tolist()
-        self.bytes = memoryview(held or b"")
-        self._texts = texts
-
-    def holds_any(self, wanted: Sequence[str]) -> bool:
-        """Whether one of the texts holds any of those that are wanted."""
-        texts = pl.from_arrow(self._texts)
-        assert isinstance(texts, pl.Series)
-        return bool(texts.str.contains_any(list(wanted)).any())
+    prompt = labelled[0]
+    if len(members) > 1:
+        known = pl.any_horizontal(part.is_not_null() for part in labelled)
+        prompt = pl.when(known).then(pl.concat_str(labelled, ignore_nulls=True))
+    # One look over all texts spares a closer look at each.
+    if redacted and texts.select(pl.any_horizontal(pl.all().str.contains_any(list(redacted)).any())).item():
+        quoted = [f'"{marker}"' for marker in redacted]
+        stands_for = (pl.col(name).is_in(redacted) | pl.col(name).str.contains_any(quoted) for name in members)
+        prompt = pl.when(~pl.any_horizontal(stands_for).fill_null(False)).then(prompt)
+    return batch.append_column(FINGERPRINT, texts.select(key.hashed(prompt)).to_series().to_arrow())

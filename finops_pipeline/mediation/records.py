@@ -97,15 +97,9 @@ def _time_defect(fmt: Format, start: dt.date, now: dt.datetime) -> pl.Expr:
 def without_user_ids(frame: pl.DataFrame, key: FingerprintKey) -> pl.DataFrame:
     """User ids, end users and the session part of principals as keyed hashes (``privacy.hash_user_ids``)."""
     session = pl.col("principal").str.extract(r"([^/:]+)$")
-    frame = frame.with_columns(session.alias("_session"))
-    hashed = []
-    for name in ("user_id", "end_user", "_session"):
-        known = key.hashes(frame.get_column(name).drop_nulls().unique().to_list())
-        hashed.append(pl.col(name).replace_strict(known, return_dtype=pl.String).alias(name))
-    return (
-        frame.with_columns(hashed)
-        .with_columns(
-            pl.concat_str(pl.col("principal").str.extract(r"^(.*[/:])[^/:]+$"), "_session").alias("principal")
-        )
-        .drop("_session")
+    prefix = pl.col("principal").str.extract(r"^(.*[/:])[^/:]+$")
+    return frame.with_columns(
+        key.hashed(pl.col("user_id")),
+        key.hashed(pl.col("end_user")),
+        pl.concat_str(prefix, key.hashed(session)).alias("principal"),
     )

@@ -412,7 +412,7 @@ def read(path: str, kind: Kind) -> pl.DataFrame:
     fmt = Format(
         name="t", version=1, layout=OpenLayout(), fields={"x": Field(path, kind)}, columns=dict, embedded=("$.e",)
     )
-    return pl.concat(read_json_lines(connect(300), blocks_of(b'{"e": "{}"}\n'), fmt, FingerprintKey(b"k")))
+    return pl.concat(read_json_lines(connect(300), blocks_of(b'{"e": "{}"}\n'), fmt, FingerprintKey("k")))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -18,7 +18,7 @@ from finops_pipeline.formats.registry import format_of
 from finops_pipeline.mediation.fingerprints import FingerprintKey
 from finops_pipeline.mediation.reader import connect, read_json_lines, read_tables
 
-KEY = FingerprintKey(b"k")
+KEY = FingerprintKey("k")
 SECRET = "please keep this to yourself"
 NESTED = [{"messages": [{"content": SECRET}]}, [SECRET], [{"a": [SECRET]}], {}, []]
 TEXTS = ["gpt-5", '{"device_id":"d","account":"a"}', "[beta] model", "{", "["]

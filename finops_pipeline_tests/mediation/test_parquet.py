@@ -218,7 +218,7 @@ ID = uuid.UUID(int=7)
 
 def rows_read(file: Path) -> pl.DataFrame:
     tables = read_parquet(file, columns_of(FORMAT), BOUNDS, lambda *_: None)
-    return pl.concat(read_tables(connect(300), tables, FORMAT, FingerprintKey(b"k")))
+    return pl.concat(read_tables(connect(300), tables, FORMAT, FingerprintKey("k")))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from finops_pipeline.mediation.prefixes import with_prefix_block_hashes
 from finops_pipeline.mediation.reader import connect, read_json_lines, read_tables
 from finops_pipeline.schemas import QUARANTINE, USAGE
 
-SECRET = b"a key of the test"
+SECRET = "a key of the test"
 KEY = FingerprintKey(SECRET)
 MEMBERS = ("messages", "tools", "system")
 FORMAT = Format(
@@ -80,7 +80,7 @@ def of_text(said: str) -> list[int] | None:
 
 
 def test_a_hash_is_an_hmac_of_all_blocks_up_to_its_own() -> None:
-    mac = hmac.new(SECRET, digestmod=hashlib.sha256)
+    mac = hmac.new(SECRET.encode(), digestmod=hashlib.sha256)
     want = []
     # In each block: how many messages begin, where, how long the role is, the role; then four characters.
     for block in ("1:0,6,systemBe k", "1:7,4,userindH", "0:é, w"):
@@ -155,7 +155,7 @@ def test_equal_blocks_at_one_place_behind_other_beginnings_have_nothing_in_commo
 
 def test_another_key_gives_other_hashes() -> None:
     prompt = chat(("user", "abcdefgh"))
-    assert hashes(prompt) != hashes(prompt, key=FingerprintKey(b"another"))
+    assert hashes(prompt) != hashes(prompt, key=FingerprintKey("another"))
 
 
 # -- what a prompt's text is -------------------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ def test_the_config_decides_on_blocks(
     mediate: Callable[..., DayResult],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("FINOPS_FINGERPRINT_KEY", SECRET.decode())
+    monkeypatch.setenv("FINOPS_FINGERPRINT_KEY", SECRET)
     at = dt.datetime(2026, 10, 5, 14, tzinfo=dt.UTC).timestamp()
     call = {"startTime": at, "endTime": at + 1, "model": "gpt-4o", "prompt_tokens": 9, "completion_tokens": 1}
     put("2026-10-05/batch_14-00-00_0.jsonl", [call | {"id": "a"} | chat(("user", "abcdefgh")), call | {"id": "b"}])

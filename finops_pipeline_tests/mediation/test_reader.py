@@ -5,16 +5,19 @@ import hmac
 import json
 
 import polars as pl
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from line_blocks import blocks_of
 
-from finops_pipeline.errors import MemoryLimitError
+from finops_pipeline.errors import ConfigError, MemoryLimitError
 from finops_pipeline.formats.format import Format, count, occurrences, text, texts
-from finops_pipeline.mediation.fingerprints import FINGERPRINT_HEX, FingerprintKey
+from finops_pipeline.mediation.fingerprints import FINGERPRINT_HEX, MEMBER, FingerprintKey, with_fingerprints
 from finops_pipeline.mediation.open_layout import OpenLayout
 from finops_pipeline.mediation.reader import connect, read_json_lines
 
-KEY = FingerprintKey(b"a key of the test")
+KEY = FingerprintKey("a key of the test")
 FORMAT = Format(
     name="test",
     version=1,
@@ -148,7 +151,48 @@ def test_a_prompt_that_speaks_of_redaction_has_one() -> None:
     assert fingerprint({"messages": [{"content": "what is redacted-by-litellm?"}]}) is not None
 
 
+MARKERS = ("redacted-by-litellm", "default-message-value")
+TEXT = st.sampled_from(["", "[]", "{}", "ab", *MARKERS, *(f'["{marker}"]' for marker in MARKERS)]) | st.text()
+
+
+def reference(secret: str, members: dict[str, str | None]) -> str | None:
+    """RFC 2104 over what is there of the prompt, member by member."""
+    given = {name: text for name, text in members.items() if text not in (None, "", "[]", "{}")}
+    if not given or any(text == m or f'"{m}"' in str(text) for text in given.values() for m in MARKERS):
+        return None
+    content = "".join(f"{name}={text}\n" for name, text in given.items())
+    return hmac.new(secret.encode(), content.encode(), hashlib.sha256).hexdigest()[:FINGERPRINT_HEX]
+
+
+@given(
+    secret=st.text(min_size=1, max_size=100),
+    prompts=st.lists(st.tuples(TEXT | st.none(), TEXT | st.none(), st.none()), max_size=5),
+)
+def test_every_row_of_a_batch_has_the_fingerprint_of_its_own_prompt(
+    secret: str, prompts: list[tuple[str | None, ...]]
+) -> None:
+    names = ("system", "messages", "tools")
+    columns = [pa.array([prompt[n] for prompt in prompts], pa.string()) for n in range(len(names))]
+    batch = pa.record_batch(columns, [MEMBER + name for name in names])
+    found = with_fingerprints(batch, FingerprintKey(secret), MARKERS).column("prompt_fingerprint").to_pylist()
+    assert found == [reference(secret, dict(zip(names, prompt, strict=True))) for prompt in prompts]
+
+
 def test_keys_differ_and_never_show() -> None:
-    assert FingerprintKey(b"one").hash("x") != FingerprintKey(b"two").hash("x")
-    assert "secret" not in repr(FingerprintKey(b"secret")) + str(FingerprintKey(b"secret"))
-    assert FingerprintKey(b"k" * 100).hash("x") == hmac.new(b"k" * 100, b"x", "sha256").hexdigest()[:FINGERPRINT_HEX]
+    key = FingerprintKey("secret")
+    assert key.hash("x") != FingerprintKey("two").hash("x")
+    hashed = key.hashed(pl.col("x"))
+    with pytest.raises(pl.exceptions.ComputeError) as raised:
+        pl.select(x=1).select(hashed)
+    assert "secret" not in f"{key!r}{key}{hashed}{hashed!r}{raised.value}"
+    long = FingerprintKey("k" * 100)
+    want = hmac.new(b"k" * 100, b"x", "sha256").hexdigest()[:FINGERPRINT_HEX]
+    assert long.hash("x") == pl.select(long.hashed(pl.lit("x"))).item() == want
+
+
+def test_a_key_that_is_no_text_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINOPS_FINGERPRINT_KEY", "secret\udcff")  # as Python gives bytes that are no UTF-8
+    with pytest.raises(ConfigError, match="no UTF-8") as raised:
+        FingerprintKey.from_environment()
+    assert "secret" not in str(raised.value)
+    assert raised.value.__cause__ is None
