@@ -51,6 +51,12 @@ class PriceBookError(FinopsError):
     exit_code = 2
 
 
+class FxRateError(FinopsError):
+    """A rate of exchange is missing, or a file of rates cannot be read."""
+
+    exit_code = 2
+
+
 class PartitionsFailedError(FinopsError):
     """Some partitions of a range failed; the others are written."""
 

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops_pipeline.money import CENT, allocate, largest_remainder, to_cents
+from finops_pipeline.money import (
+    CENT,
+    EXPONENTS,
+    allocate,
+    convert,
+    exact_sum,
+    largest_remainder,
+    to_cents,
+    to_minor_units,
+)
 
 CASES = {
     case["id"]: case
@@ -162,3 +171,96 @@ def test_shares_add_up_within_a_cent_of_their_weight_whatever_the_order_of_the_k
         assert all(abs(shares[key] - total * weight / whole) < CENT for key, weight in weights.items())
         assert shares == allocate(total, dict(random.sample(sorted(weights.items()), len(weights))))
         assert shares == {key: -amount for key, amount in allocate(-total, weights).items()}
+
+
+MONEY_CASES = {
+    case["id"]: case for case in json.loads((Path(__file__).parent / "cases" / "pricing_cases.json").read_text())
+}
+
+
+@pytest.mark.parametrize("name", ["M01", "M02", "M04"])
+def test_totals_are_shared_out_in_the_minor_unit_of_their_currency(name: str) -> None:
+    inputs = MONEY_CASES[name]["inputs"]
+    weights = {str(place): Decimal(weight) for place, weight in enumerate(inputs["weights"])}
+    shares = allocate(Decimal(inputs["total"]), weights, inputs.get("exponent", 2))
+    assert [str(share) for share in shares.values()] == MONEY_CASES[name]["expected"]
+
+
+@pytest.mark.parametrize("name", ["M01", "M02", "M04"])
+def test_a_credit_is_shared_out_as_the_charge_that_it_takes_back_was(name: str) -> None:
+    inputs = MONEY_CASES[name]["inputs"]
+    weights = {str(place): Decimal(weight) for place, weight in enumerate(inputs["weights"])}
+    shares = allocate(-Decimal(inputs["total"]), weights, inputs.get("exponent", 2))
+    assert list(shares.values()) == [-Decimal(share) for share in MONEY_CASES[name]["expected"]]
+
+
+def test_half_a_cent_goes_to_the_even_neighbour_as_the_worked_case_has_it() -> None:
+    case = MONEY_CASES["M05"]
+    assert [str(to_minor_units(Decimal(amount))) for amount in case["inputs"]] == case["expected"]
+
+
+def test_records_are_added_up_before_anything_is_rounded() -> None:
+    case = MONEY_CASES["M06"]
+    assert str(to_minor_units(exact_sum(map(Decimal, case["inputs"])))) == case["expected"]
+
+
+def test_a_converted_amount_is_exact_until_the_statement() -> None:
+    case = MONEY_CASES["M07"]
+    exact = convert(Decimal(case["inputs"]["amount"]), Decimal(case["inputs"]["rate"]))
+    assert exact == Decimal(case["expected"]["exact"])
+    assert str(to_minor_units(exact, EXPONENTS["EUR"])) == case["expected"]["statement"]
+
+
+@pytest.mark.parametrize(
+    ("currency", "exponent"),
+    [("USD", 2), ("EUR", 2), ("HUF", 2), ("JPY", 0), ("KRW", 0), ("ISK", 0), ("KWD", 3), ("BHD", 3), ("TND", 3)],
+)
+def test_a_currency_has_the_minor_unit_that_iso_4217_gives_it(currency: str, exponent: int) -> None:
+    assert EXPONENTS[currency] == exponent
+
+
+@pytest.mark.parametrize("code", ["XXX", "XAU", "XTS", "XDR", "CLF", "DEM", "eur", ""])
+def test_what_nobody_is_charged_in_is_no_currency(code: str) -> None:
+    assert code not in EXPONENTS
+
+
+def test_an_amount_between_the_units_of_its_currency_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"0\.5 is not in whole units of 1"):
+        allocate(Decimal("0.5"), {"a": Decimal(1)}, 0)
+    with pytest.raises(ValueError, match=r"0\.0005 is not in whole units of 0\.001"):
+        largest_remainder([Decimal("0.0005")], Decimal("0.0005"), 3)
+
+
+RATES = st.decimals(min_value="0.000000001", max_value=999_999_999, places=9)
+
+
+@given(EXACT_COSTS, RATES, st.sampled_from([0, 2, 3]))
+def test_converted_parts_add_up_to_the_converted_sum_in_any_minor_unit(
+    parts: list[Decimal], rate: Decimal, exponent: int
+) -> None:
+    with localcontext() as context:
+        context.prec = 80
+        unit = Decimal(1).scaleb(-exponent)
+        total = to_minor_units(sum(parts, Decimal(0)) * rate, exponent)
+        rounded = largest_remainder([convert(part, rate) for part in parts], total, exponent)
+        assert sum(rounded, Decimal(0)) == total
+        assert all(abs(amount - part * rate) < unit for amount, part in zip(rounded, parts, strict=True))
+
+
+@given(st.integers(-(10**12), 10**12), WEIGHTS, st.sampled_from([0, 2, 3]))
+def test_shares_add_up_in_any_minor_unit(minor: int, weights: dict[str, Decimal], exponent: int) -> None:
+    with localcontext() as context:
+        context.prec = 60
+        total = Decimal(minor).scaleb(-exponent)
+        shares = allocate(total, weights, exponent)
+        assert sum(shares.values()) == total
+        assert all(share == to_minor_units(share, exponent) and share * total >= 0 for share in shares.values())
+
+
+@given(st.tuples(*[st.decimals(min_value=-(10**9), max_value=10**9, places=12)] * 2), RATES, st.sampled_from([0, 2, 3]))
+def test_more_dollars_are_never_less_in_another_currency(
+    amounts: tuple[Decimal, Decimal], rate: Decimal, exponent: int
+) -> None:
+    low, high = sorted(amounts)
+    assert convert(low, rate) <= convert(high, rate)
+    assert to_minor_units(convert(low, rate), exponent) <= to_minor_units(convert(high, rate), exponent)

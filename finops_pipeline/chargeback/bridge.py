@@ -1,4 +1,4 @@
-"""Why a month came to another amount than the one before, in steps that add up to the change, to the cent. Pure.
+"""Why a month came to another amount than the one before, in steps that add up to the change, to the minor unit. Pure.
 
 The method is additive LMDI-I, the logarithmic mean Divisia index (B. W. Ang, "Decomposition analysis for policymaking
 in energy", Energy Policy 32, 2004; "The LMDI approach to decomposition analysis: a practical guide", Energy Policy 33,
@@ -13,7 +13,7 @@ from decimal import Decimal
 import polars as pl
 
 from finops_pipeline.chargeback.analyses import BridgeStep
-from finops_pipeline.money import largest_remainder, to_cents
+from finops_pipeline.money import convert, largest_remainder, to_minor_units
 from finops_pipeline.schemas import TOTAL
 
 EFFECTS = ("Volume", "Mix", "Length", "Caching", "Price")
@@ -24,6 +24,11 @@ EFFECTS = ("Volume", "Mix", "Length", "Caching", "Price")
 Volume is the number of calls; Mix, which team, project and model they are of, with cells that are new or ended; Length,
 input and output tokens a call; Caching, how the input divides into uncached, read and written; Price, USD a token, with
 whatever a source charges beyond our own price."""
+
+CURRENCY = "Currency"
+"""The step of a statement in another currency than USD: what the month before comes to at the month's rate, less what
+it came to at its own. All other steps are at the month's rate, so that nothing of them is due to the rate: the
+comparison is one in constant currency."""
 
 RESTATED = "Restated"
 """The step that takes what either month was changed by after its statement was made."""
@@ -66,7 +71,14 @@ _ALIKE = 1e-6
 
 
 def bridge(
-    before: pl.LazyFrame, after: pl.LazyFrame, total_before: Decimal, total_after: Decimal
+    before: pl.LazyFrame,
+    after: pl.LazyFrame,
+    total_before: Decimal,
+    total_after: Decimal,
+    *,
+    rate: Decimal = Decimal(1),
+    exponent: int = 2,
+    before_at_rate: Decimal | None = None,
 ) -> tuple[BridgeStep, ...]:
     """The steps from one month's statement to the next one's.
 
@@ -77,25 +89,33 @@ def bridge(
     Args:
         before: ``daily_costs`` rows of the month before.
         after: Those of the month.
-        total_before: USD that the statement of the month before came to.
-        total_after: USD that the month's statement comes to.
+        total_before: What the statement of the month before came to, in the currency of the month's.
+        total_after: What the month's statement comes to.
+        rate: Units of that currency for one USD, of the month's statement.
+        exponent: Decimals of the currency's minor unit.
+        before_at_rate: What the statement of the month before comes to at ``rate``; None: ``total_before``.
 
     Returns:
-        A step for each of ``EFFECTS``, zero or not, and a step ``RESTATED`` where the rows no longer come to the
-        totals; USD, whole cents, which add up to ``total_after - total_before``. None at all where the month before
-        has no calls: everything is new then.
+        A step for each of ``EFFECTS``, zero or not, a step ``CURRENCY`` where the rate has changed, and a step
+        ``RESTATED`` where the rows no longer come to the totals; whole minor units, which add up to
+        ``total_after - total_before``. None at all where the month before has no calls: everything is new then.
     """
     cells = _cells(before, after)
     if not cells.get_column("calls_before").sum():
         return ()
     costs = cells.select(pl.sum(f"{cost}_{month}") for month in ("before", "after") for cost in _COSTS).row(0)
     was, now = sum(costs[: len(_COSTS)], Decimal(0)), sum(costs[len(_COSTS) :], Decimal(0))
-    explained = to_cents(now) - to_cents(was)
-    effects = [Decimal(effect) for effect in cells.pipe(_components).select(_effects()).sum().row(0)]
+    explained = to_minor_units(convert(now, rate), exponent) - to_minor_units(convert(was, rate), exponent)
+    in_usd = cells.pipe(_components).select(_effects()).sum().row(0)
+    effects = [to_minor_units(convert(Decimal(effect), rate), TOTAL.scale) for effect in in_usd]
     largest = max(range(len(effects)), key=lambda i: abs(effects[i]))
     effects[largest] += explained - sum(effects, Decimal(0))  # what Float64, and both totals' rounding, leave over
-    steps = [BridgeStep(*step) for step in zip(EFFECTS, largest_remainder(effects, explained), strict=True)]
-    if restated := total_after - total_before - explained:
+    rounded = largest_remainder(effects, explained, exponent)
+    steps = [BridgeStep(*step) for step in zip(EFFECTS, rounded, strict=True)]
+    exchanged = Decimal(0) if before_at_rate is None else before_at_rate - total_before
+    if exchanged:
+        steps.append(BridgeStep(CURRENCY, exchanged))
+    if restated := total_after - total_before - exchanged - explained:
         steps.append(BridgeStep(RESTATED, restated))
     return tuple(steps)
 

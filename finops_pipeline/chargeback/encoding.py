@@ -16,19 +16,21 @@ import polars as pl
 from finops_pipeline.chargeback.analyses import Action, BridgeStep, BudgetLine, SavingsFound
 from finops_pipeline.chargeback.completeness import Completeness
 from finops_pipeline.chargeback.statement import TEAM_DAYS, PreviousMonth, Statement
+from finops_pipeline.fx import FxRate
 from finops_pipeline.schemas import TOTAL
 
-CONTENT = ("month", "currency", "days", "completeness", "owners")
-"""What, with the lines, the statement charges and says of its completeness.
+CONTENT = ("month", "currency", "rate", "days", "completeness", "owners")
+"""What, with the lines, the statement charges and says of its completeness; a statement in USD has no ``rate``.
 
-The rest is provenance: when it was made, what was read for it, which prices were looked up, what the month before came
-to. A revision keeps that of its making; that it would be another today is no reason to charge again.
+The rest is provenance: when it was made, what was read for it, which prices were looked up, whose rate of exchange it
+is, what the month before came to. A revision keeps that of its making; that it would be another today is no reason to
+charge again.
 """
 
 
 def encode(statement: Statement) -> dict[str, Any]:
     """Everything but lines and revision, as JSON values: amounts as text, days in ISO 8601."""
-    completeness, previous = statement.completeness, statement.previous
+    completeness, previous, exchange = statement.completeness, statement.previous, statement.exchange
     return {
         "month": statement.month,
         "made_at": statement.made_at.isoformat(),
@@ -52,9 +54,12 @@ def encode(statement: Statement) -> dict[str, Any]:
             "by_team": [[team, str(amount)] for team, amount in previous.by_team.items()],
             "incomplete": previous.incomplete,
             "requests": previous.requests,
+            **({} if previous.at_rate is None else {"at_rate": str(previous.at_rate)}),
+            **({} if previous.charged_in is None else {"charged_in": previous.charged_in}),
         },
         "replaces": _text(statement.replaces),
         "currency": statement.currency,
+        **({} if exchange is None else _exchange(exchange)),
         "owners": dict(statement.owners),
         "team_days": [[day.isoformat(), team, str(cost)] for day, team, cost in statement.team_days.iter_rows()],
         "estimated_tokens": statement.estimated_tokens,
@@ -102,9 +107,12 @@ def decode(content: Mapping[str, Any], *, revision: int, lines: pl.DataFrame) ->
             by_team={team: Decimal(amount) for team, amount in previous["by_team"]},
             incomplete=previous["incomplete"],
             requests=previous.get("requests"),
+            at_rate=_amount(previous.get("at_rate")),
+            charged_in=previous.get("charged_in"),
         ),
         replaces=_amount(content["replaces"]),
         currency=content["currency"],
+        exchange=_rate(content),
         owners=dict(content.get("owners", {})),
         team_days=pl.DataFrame(
             [(dt.date.fromisoformat(day), team, Decimal(cost)) for day, team, cost in content.get("team_days", ())],
@@ -123,10 +131,24 @@ def decode(content: Mapping[str, Any], *, revision: int, lines: pl.DataFrame) ->
 def content_digest(statement: Statement) -> str:
     """SHA-256 over lines and ``CONTENT``: equal digests charge the same, whenever, however often and from what made."""
     encoded = encode(statement)
-    said = {name: encoded[name] for name in CONTENT}
+    said = {name: encoded[name] for name in CONTENT if name in encoded}
     lines = [[str(value) if isinstance(value, Decimal) else value for value in row] for row in statement.lines.rows()]
     canonical = json.dumps([said, statement.lines.columns, lines], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _exchange(exchange: FxRate) -> dict[str, Any]:
+    return {
+        "rate": {"rate": f"{exchange.rate.normalize():f}", "date": exchange.date.isoformat()},
+        "rate_source": {"source": exchange.source, "version": exchange.version},
+    }
+
+
+def _rate(content: Mapping[str, Any]) -> FxRate | None:
+    if (rate := content.get("rate")) is None:
+        return None
+    day = dt.date.fromisoformat(rate["date"])
+    return FxRate(content["currency"], Decimal(rate["rate"]), day, **content["rate_source"])
 
 
 def _as_json(value: Action | BridgeStep | BudgetLine) -> dict[str, Any]:

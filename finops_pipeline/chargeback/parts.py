@@ -42,6 +42,7 @@ def part_of(statement: Statement, team: str, replaces: Decimal | None = None) ->
             amount := before.by_team.get(team, Decimal("0.00")),
             {team: amount} if team in before.by_team else {},
             before.incomplete,
+            charged_in=before.charged_in,
         ),
         replaces=replaces,
         owners={name: owner for name, owner in statement.owners.items() if name == team},

@@ -16,6 +16,8 @@ from finops_pipeline.chargeback.completeness import Completeness
 from finops_pipeline.chargeback.lines import statement_lines
 from finops_pipeline.config.model import Team
 from finops_pipeline.days import days_of
+from finops_pipeline.fx import FxRate
+from finops_pipeline.money import EXPONENTS, USD, convert, exact_sum
 from finops_pipeline.schemas import TOTAL
 
 DRAFT = 0
@@ -34,6 +36,9 @@ class PreviousMonth:
         by_team: Amount of each team; None is the unallocated.
         incomplete: Whether that statement lacked days or sources, so that the comparison limps.
         requests: Calls; None where they were not kept.
+        at_rate: What its exact USD come to at the rate of the statement that is compared with it; None in USD.
+        charged_in: Its currency, where the statement that is compared with it has another: ``total`` and ``by_team``
+            are its exact USD at the latter's rate then, not what was charged.
     """
 
     month: str
@@ -41,6 +46,8 @@ class PreviousMonth:
     by_team: Mapping[str | None, Decimal]
     incomplete: bool
     requests: int | None = None
+    at_rate: Decimal | None = None
+    charged_in: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,9 @@ class Statement:
         lines_read: Lines of raw logs that were read.
         book_versions: Price books that priced the month.
         previous: The month before; None where it has no statement.
-        replaces: Total of the revision before; None on the first.
+        replaces: Total of the revision before; None on the first, and where that was in another currency.
+        currency: ISO 4217, of all amounts; days, budgets and savings are in USD.
+        exchange: The rate that the amounts were converted at; None in USD.
         owners: Who answers for a team's spend, of the teams charged.
         team_days: ``date``, ``team`` and ``cost`` in USD of the days on which a team has one.
         estimated_tokens: Tokens with a price whose count was estimated, not reported.
@@ -124,6 +133,7 @@ class Statement:
     previous: PreviousMonth | None
     replaces: Decimal | None
     currency: str
+    exchange: FxRate | None = None
     owners: Mapping[str, str] = field(default_factory=dict)
     team_days: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TEAM_DAYS))
     estimated_tokens: int = 0
@@ -150,8 +160,22 @@ class Statement:
 
     @cached_property
     def total(self) -> Decimal:
-        """What is charged in all, in whole cents."""
+        """What is charged in all, in whole minor units of the currency."""
         return sum(self.lines.get_column("amount"), Decimal("0.00"))
+
+    @cached_property
+    def exact_total(self) -> Decimal:
+        """USD before rounding and conversion."""
+        return exact_sum(self.lines.get_column("exact_cost"))
+
+    @property
+    def exponent(self) -> int:
+        """Decimals of the currency's minor unit."""
+        return EXPONENTS[self.currency]
+
+    def converted(self, usd: Decimal) -> Decimal:
+        """USD in the statement's currency, exact."""
+        return usd if self.exchange is None else convert(usd, self.exchange.rate)
 
     @cached_property
     def requests(self) -> int:
@@ -163,7 +187,7 @@ class Statement:
 
     @property
     def change(self) -> Decimal | None:
-        """Against the previous month, in USD; None where that is unknown."""
+        """Against the previous month; None where that is unknown."""
         return None if self.previous is None else self.total - self.previous.total
 
     @property
@@ -194,7 +218,7 @@ class Statement:
 
     @property
     def unallocated(self) -> Decimal:
-        """USD that no team is charged with."""
+        """What no team is charged with."""
         return sum((team.amount for team in self.team_totals if team.team is None), Decimal("0.00"))
 
     @property
@@ -270,7 +294,8 @@ def draft_statement(
     book_versions: Sequence[str],
     previous: PreviousMonth | None,
     made_at: dt.datetime,
-    currency: str = "USD",
+    currency: str = USD,
+    exchange: FxRate | None = None,
     budgets: Sequence[BudgetLine] = (),
     bridge: Sequence[BridgeStep] = (),
     savings: SavingsFound = NO_SAVINGS,
@@ -279,11 +304,12 @@ def draft_statement(
     """The statement of ``month`` from its ``daily_costs`` rows (with ``date``), not published yet.
 
     Who is charged, and in which cost centre, is what these rows say; of ``teams`` it takes the owners' names, and who
-    of them can be reached. A team's own budget is held against what the team is charged, to the cent.
+    of them can be reached. A team's own budget is held against what the team is charged, to the cent; it is in USD as
+    all budgets are, so that in another currency it is held against the team's exact cost.
 
     A month without any rows is a statement too: zero, with what was read and what is missing.
     """
-    lines = statement_lines(costs, currency)
+    lines = statement_lines(costs, currency, Decimal(1) if exchange is None else exchange.rate)
     charged = set(lines.get_column("team"))
     return Statement(
         month=month,
@@ -298,10 +324,11 @@ def draft_statement(
         previous=previous,
         replaces=None,
         currency=currency,
+        exchange=exchange,
         owners={name: team.owner for name, team in sorted(teams.items()) if team.owner and name in charged},
         team_days=team_days(costs),
         estimated_tokens=int(costs.select(pl.col("estimated_tokens").sum()).collect().item()),
-        budgets=tuple(_as_charged(line, lines) for line in budgets),
+        budgets=tuple(_as_charged(line, lines) if exchange is None else line for line in budgets),
         bridge=tuple(bridge),
         savings=savings,
         unreachable=_unreachable(charged, teams),

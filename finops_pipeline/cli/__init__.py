@@ -22,6 +22,7 @@ COMMANDS = (
     LazyCommand("deliver", "finops_pipeline.cli.deliver:deliver", "Send mails that have not left, and list all."),
     LazyCommand("breakdown", "finops_pipeline.cli.breakdown:breakdown", "Show costs by team, model, day and more."),
     LazyCommand("budgets", "finops_pipeline.cli.budgets:budgets", "Show what budgets have spent of their limits."),
+    LazyCommand("prices", "finops_pipeline.cli.prices:prices", "Look into the price book: what a call costs."),
     LazyCommand("savings", "finops_pipeline.cli.savings:savings", "Show what would have cost less."),
 )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from finops_pipeline.cli.options import common_options, config_of
-from finops_pipeline.errors import FinopsError, LakeError, SourceError
+from finops_pipeline.errors import FinopsError, FxRateError, LakeError, SourceError
 
 if TYPE_CHECKING:
     from finops_pipeline.config.model import Config, Source
@@ -36,6 +36,10 @@ def check(ctx: click.Context) -> None:
     config = config_of(ctx)
     problems = [str(e) for e in (_lake_error(config), _price_error(config), _mail_error(config)) if e is not None]
     notes = _unreached(config)
+    try:
+        notes += _rate_of_exchange(config)
+    except FxRateError as error:
+        problems.append(str(error))
     if FingerprintKey.from_environment().is_default:
         notes.append(KNOWN_KEY)
     click.echo(f"Lake: {root_of(config)}\n")
@@ -96,6 +100,24 @@ def _mail_error(config: "Config") -> FinopsError | None:
     except FinopsError as error:
         return error
     return None
+
+
+def _rate_of_exchange(config: "Config") -> list[str]:
+    """In words what the latest rate means, for a person to see that it is not its inverse.
+
+    Raises:
+        FxRateError: a file of rates has mistakes.
+    """
+    from finops_pipeline.fx import configured_rates
+    from finops_pipeline.money import USD
+    from finops_pipeline.reports import wording
+
+    currency = config.reports.currency
+    latest = configured_rates(config).latest(currency) if config.fx_rates else None
+    if currency == USD:
+        return []
+    rate = f"no rate of {currency} is known" if latest is None else f"the latest rate is {wording.exchange_of(latest)}"
+    return [f"statements are in {currency}; {rate}."]
 
 
 def _unreached(config: "Config") -> list[str]:

@@ -53,7 +53,7 @@ def _statement(found: "DryRun") -> None:
         return
     made = found.statement
     state = "would be made" if found.is_new else "is there already"
-    total = f"{numbers.money(made.total)} {made.currency}"
+    total = f"{numbers.money(made.total, made.exponent)} {made.currency}"
     click.echo(f"Statement of {numbers.month_and_year(made.month)}, revision {made.revision} ({state}): {total}")
     click.echo(f"  {found.page}")
 

@@ -42,6 +42,11 @@ makes the rest.
 @click.option("--force", is_flag=True, help="Make days and months again although their inputs have not changed.")
 @click.option("--allow-partial", is_flag=True, help="Price days that lack a source; they are marked incomplete.")
 @click.option(
+    "--reprice",
+    is_flag=True,
+    help="Price the days with today's prices. Without it, days that are priced keep the price book that priced them.",
+)
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Say what would be sent to whom and render it, from the days in the lake; write and send nothing.",
@@ -70,6 +75,7 @@ def run(
     source: str | None,
     force: bool,
     allow_partial: bool,
+    reprice: bool,
     dry_run: bool,
     preview: Path,
     log_level: str | None,
@@ -78,7 +84,7 @@ def run(
 
     Without dates: yesterday and the late_days before it, and the statement of the month before once close_day has
     come. With --from and --to: these days, both included. With --month alone: that month's statement only.
-    Days are UTC days. What has not changed since the last run is left alone.
+    Days are UTC days, and a day that is priced keeps its prices. What has not changed since the last run is left alone.
     """
     if log_level == "debug":
         ask_for_traceback(ctx)
@@ -100,7 +106,9 @@ def run(
     from finops_pipeline.orchestration.runner import RunRequest
     from finops_pipeline.orchestration.runner import run as run_assets
 
-    request = RunRequest(days=days, month=month, source=source, force=force, allow_partial=allow_partial)
+    request = RunRequest(
+        days=days, month=month, source=source, force=force, allow_partial=allow_partial, reprice=reprice
+    )
     with RunDisplay(plain=log_level is not None) as display:
         report = run_assets(config, request, now=options.now(), on_progress=display.tell, log_level=log_level)
     display.summary(report)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from finops_pipeline.cli.terminal import console
+from finops_pipeline.money import EXPONENTS
 from finops_pipeline.reports import numbers
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def new_bar(screen: Console) -> Progress:
 def _statement(made: "StatementMade") -> None:
     state = "new" if made.is_new else "unchanged"
     month = numbers.month_and_year(made.month)
-    print(f"Statement of {month}, revision {made.revision} ({state}): {numbers.money(made.total)} USD")
+    total = f"{numbers.money(made.total, EXPONENTS[made.currency])} {made.currency}"
+    print(f"Statement of {month}, revision {made.revision} ({state}): {total}")
     print(f"  {made.page}")
     for mail in made.mails:
         _mail("  Mail", mail)

@@ -91,17 +91,30 @@ teams:
 #    warn_at: [0.8, 1.0]               # shares of the limit at which to tell
 #    warn_at_forecast: [1.0]           # the same for what the month comes to at this rate; [] for none
 
-# Your own prices, over those of the built-in catalogue: CSV files.
+# Your own prices, discounts and uplifts, over those of the built-in catalogue: CSV or YAML files. Days that are priced
+# keep their prices: finops run --reprice gives them those of now.
 #prices: [contract-prices.csv]
 
-# Models that the price book does not know by the name that the logs give them.
-#model_aliases: {gpt-5-eu: gpt-5}
+# Models that the price book does not know by the name that the logs give them; * stands for anything.
+#model_aliases:
+#  gpt-5-eu: gpt-5
+#  application-inference-profile/a1b2c3d4e5f6:
+#    model: anthropic.claude-sonnet-4-5-20250929-v1:0
+#    provider: aws                     # of calls of that provider only
+#    region_scope: geo:eu              # where it is served, if the log does not say
+#    from: 2026-01-01                  # first UTC day on which it means that
+#    to: 2027-01-01                    # first UTC day on which it no longer does
+
+# Rates of exchange, for statements in another currency than USD: CSV files with date, currency, rate, source. A rate is
+# the units of the currency for one USD: 2026-10-30,EUR,0.9173,ECB. Taken is that of the month's last day, or the latest
+# of the seven days before it.
+#fx_rates: [eur.csv]
 
 # The month's statement.
 reports:
   from: finops@example.com             # sender of the mails
   recipients: [finance@example.com]    # finance: gets the whole statement
-  #currency: USD
+  #currency: USD                       # of the statement, ISO 4217; tables, budgets and savings stay in USD
 
 # How mail leaves: as .eml files in a folder, through a mail server, or through Amazon SES. Each mail leaves once:
 # `finops deliver` says what became of it. The password of `user` is FINOPS_SMTP_PASSWORD in the environment.

@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from finops_pipeline.config.mapped import Fields
 from finops_pipeline.config.section import Section, Text
 from finops_pipeline.config.values import (
+    Currency,
     Day,
     Email,
     File,
@@ -29,7 +30,7 @@ from finops_pipeline.config.values import (
     on_this_machine,
 )
 from finops_pipeline.formats.names import FORMAT_NAMES
-from finops_pipeline.money import CENT
+from finops_pipeline.money import CENT, USD
 
 MIN_DATE = dt.date(2020, 1, 1)
 """No model call was billed by token before."""
@@ -159,12 +160,27 @@ class OwnershipRule(Section):
     )
 
 
+class ModelAlias(Section):
+    """What an id that says nothing means: an Azure deployment, an application inference profile."""
+
+    model: Text = Field(description="Model to look up in its place, as it stands in reports or logs")
+    provider: Text | None = Field(default=None, description="Calls of that provider only")
+    region_scope: Text | None = Field(default=None, description="Where it is served: global, in-region, geo:eu, …")
+    from_: Day | None = Field(default=None, alias="from", description="First UTC day on which it means that")
+    to: Day | None = Field(default=None, description="First UTC day on which it no longer does")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_alone(cls, value: Any) -> Any:
+        return {"model": value} if isinstance(value, str) else value
+
+
 class Reports(Section):
     """Who gets the month's statement."""
 
     from_: Email = Field(default="finops@localhost.localdomain", alias="from", description="Sender of the mails")
     recipients: list[Email] = Field(default=[], description="Finance: gets the whole statement")
-    currency: Literal["USD"] = Field(default="USD", description="Currency of the statement")
+    currency: Currency = Field(default=USD, description="Currency of the statement, ISO 4217; tables stay in USD")
 
 
 class Mail(Section):
@@ -249,7 +265,12 @@ class Config(Section):
     budgets: list[Budget] = Field(default=[], description="Limits")
     ownership: list[OwnershipRule] = Field(default=[], description="Who owns which calls; the first match wins")
     prices: list[File] = Field(default=[], description="CSV files with your own prices, relative to this file")
-    model_aliases: dict[Text, Text] = Field(default={}, description="Model as logged: model in the price book")
+    fx_rates: list[File] = Field(
+        default=[], description="CSV files with rates of exchange, for statements in another currency"
+    )
+    model_aliases: dict[Text, ModelAlias] = Field(
+        default={}, description="Model as logged, or a pattern with *: model in the price book"
+    )
     reports: Reports = Field(default=Reports(), description="Who gets the month's statement")
     mail: Mail = Field(default=Mail(), description="How mail leaves")
     schedule: Schedule = Field(default=Schedule(), description="When Dagster's daemon runs the jobs")
@@ -288,6 +309,16 @@ class Config(Section):
                     f"the uri of {source.name} contains the lake, whose files would be read as logs: "
                     "expected the logs' own folder, or the lake elsewhere"
                 )
+        return value
+
+    @field_validator("reports")
+    @classmethod
+    def _with_rates(cls, value: Reports, info: ValidationInfo) -> Reports:
+        if value.currency != USD and info.data.get("fx_rates") == []:
+            raise ValueError(
+                f"a statement in {value.currency} needs its rates of exchange: expected the key fx_rates with CSV "
+                f"files, such as fx_rates: [{value.currency.lower()}.csv]"
+            )
         return value
 
     @property

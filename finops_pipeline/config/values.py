@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator
 
 from finops_pipeline.config.section import Text
+from finops_pipeline.money import EXPONENTS
 
 
 def _address(value: str) -> str:
@@ -75,6 +76,12 @@ def _number(value: object) -> object:
     return number
 
 
+def _currency(value: str) -> str:
+    if value not in EXPONENTS:
+        raise ValueError("expected an ISO 4217 code such as EUR, in capitals")
+    return value
+
+
 def _file(value: object) -> object:
     return Path(value) if isinstance(value, str) and value else value
 
@@ -127,6 +134,7 @@ def contains(place: str, other: str) -> bool:
     return inner.is_relative_to(outer)
 
 
+Currency = Annotated[str, AfterValidator(_currency)]
 Email = Annotated[str, AfterValidator(_address)]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 TimeOfDay = Annotated[str, AfterValidator(_clock)]

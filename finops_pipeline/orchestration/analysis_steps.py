@@ -18,7 +18,8 @@ from finops_pipeline.orchestration.context import Cell, Preview, StepContext, St
 from finops_pipeline.orchestration.day_steps import digest_of
 from finops_pipeline.orchestration.mailing import alert_letters, by_the_config, late_alert_letters, post_all
 from finops_pipeline.orchestration.periods import previous_month
-from finops_pipeline.pricing.book import PriceBook, compile_book
+from finops_pipeline.pricing.book import PriceBook
+from finops_pipeline.pricing.kept import kept_book
 from finops_pipeline.savings.analysis import savings_of_day
 from finops_pipeline.savings.batching import ACTIVITY_DAYS
 from finops_pipeline.savings.cache_rules import CACHE_RULES
@@ -126,19 +127,15 @@ def alert(context: StepContext, partition: str) -> StepResult:
 
 
 def _book_of(context: StepContext, version: str) -> PriceBook:
-    """The book of that version: the config's, or one that the lake keeps since it priced something."""
-    book = compile_book(context.config)
-    if book.version == version:
-        return book
-    stamp = context.lake.stamp(PRICE_BOOK, version=version)
-    if stamp is None:
+    """The book of that version, which the lake keeps since it priced the day."""
+    present = context.books.get(None)
+    book = present if present is not None and present.version == version else kept_book(context.lake, version)
+    if book is None:
         raise LakeError(
             f"{context.lake.folder(PRICE_BOOK, version=version)}: the price book of the day is not there. "
-            "Run the day again with --force."
+            "Price the day again: finops run --reprice --from … --to …"
         )
-    aliases = stamp.notes.get("aliases")
-    rows = context.lake.scan(PRICE_BOOK, version=version).select(PRICE_BOOK.names).collect()
-    return PriceBook.from_rows(rows, aliases if isinstance(aliases, dict) else {})
+    return book
 
 
 def preview(rows: pl.DataFrame) -> Preview:

@@ -9,6 +9,7 @@ from finops_pipeline.config.model import Config
 
 if TYPE_CHECKING:
     from finops_pipeline.lake import Lake
+    from finops_pipeline.pricing.book import PriceBook
 
 Cell: TypeAlias = str | int | bool | None
 
@@ -52,6 +53,8 @@ class StepContext:
         force: Make the partition again although its inputs have not changed.
         allow_partial: Go on without the sources that are missing.
         reread: Source → days whose logs are read again, although they have not changed.
+        reprice: Price days with the present price book, those too that another book has priced.
+        books: The run's price book, once it is compiled: a run has one, whatever becomes of the files meanwhile.
     """
 
     config: Config
@@ -61,6 +64,8 @@ class StepContext:
     force: bool = False
     allow_partial: bool = False
     reread: Mapping[str, Collection[str]] = field(default_factory=dict)
+    reprice: bool = False
+    books: "dict[None, PriceBook]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

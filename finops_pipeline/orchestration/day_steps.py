@@ -23,10 +23,11 @@ from finops_pipeline.lake import Lake, Stamp
 from finops_pipeline.mediation.day import DayResult, mediate_day
 from finops_pipeline.orchestration.context import Fact, Preview, StepContext, StepResult
 from finops_pipeline.pricing.book import PriceBook, compile_book
+from finops_pipeline.pricing.kept import keep_book, kept_book
 from finops_pipeline.pricing.rating import rate
 from finops_pipeline.pricing.totals import PricedTotals, totals_of
 from finops_pipeline.reports.numbers import visible
-from finops_pipeline.schemas import DAILY_COSTS, INGEST_OBJECTS, PRICE_BOOK, PRICED_USAGE, QUARANTINE, USAGE
+from finops_pipeline.schemas import DAILY_COSTS, INGEST_OBJECTS, PRICED_USAGE, QUARANTINE, USAGE
 
 RATED_AT_ONCE = 500_000
 """Calls that are rated and written together, so that memory does not grow with the day."""
@@ -97,8 +98,9 @@ def price(context: StepContext, partition: str) -> StepResult:
             f"the day lacks {', '.join(missing)}. Run the day again (finops run --from {day} --to {day}), "
             "or go on without with --allow-partial; the day and its statement are marked incomplete then."
         )
-    book, unfinished = compile_book(config), not is_over(day, context.now)
-    basis = _cost_basis(config, sorted(delivered), lake.stamp(PRICED_USAGE, date=day))
+    before, unfinished = lake.stamp(PRICED_USAGE, date=day), not is_over(day, context.now)
+    book, remark = _book(context, before)
+    basis = _cost_basis(config, sorted(delivered), before)
     notes: dict[str, object] = {
         "sources": {name: stamp.input_digest for name, stamp in sorted(delivered.items())},
         "missing_sources": missing,
@@ -111,13 +113,13 @@ def price(context: StepContext, partition: str) -> StepResult:
     digest = digest_of(PRICED_USAGE.version, notes, schemas)
     with lake.making(PRICED_USAGE, digest, force=context.force, date=day) as changed:
         if changed:
-            _keep_book(context, book)
+            keep_book(lake, book, context.run)
             stamp = Stamp(PRICED_USAGE.version, digest, context.run, notes)
             with lake.writer(PRICED_USAGE, stamp, date=day) as append:
                 totals = PricedTotals()
                 for usage in _usage_batches(lake, day, sorted(delivered)):
-                    owned = assign_owners(usage, config.ownership, config.teams)
-                    calls = PRICED_USAGE.conform(rate(owned, book, basis)).collect()
+                    owned = assign_owners(rate(usage, book, basis), config.ownership, config.teams)
+                    calls = PRICED_USAGE.conform(owned).collect()
                     append(calls)
                     totals += totals_of(calls.lazy())
                 append.annotate({"totals": totals.notes()})
@@ -129,7 +131,7 @@ def price(context: StepContext, partition: str) -> StepResult:
             "missing_sources": missing,
             "input_digest": digest[:16],
         },
-        _remarks(missing, retired, unfinished=unfinished),
+        (*_remarks(missing, retired, unfinished=unfinished), *remark),
     )
 
 
@@ -190,11 +192,28 @@ def _cost_basis(config: Config, sources: Sequence[str], before: Stamp | None) ->
     return {name: known.get(name, "contracted") for name in sources}
 
 
-def _keep_book(context: StepContext, book: PriceBook) -> None:
-    """Keep each price book that ever priced anything: a cost can be explained as long as the lake lives."""
-    if context.lake.stamp(PRICE_BOOK, version=book.version) is None:
-        stamp = Stamp(PRICE_BOOK.version, book.version, context.run, {"aliases": dict(book.aliases)})
-        context.lake.write(PRICE_BOOK, book.rows, stamp, version=book.version)
+def _book(context: StepContext, before: Stamp | None) -> tuple[PriceBook, tuple[str, ...]]:
+    """The price book for a day, and what a person should know of it: a day keeps the book that has priced it."""
+    if before is not None and not context.reprice:
+        version = str(before.notes["book_version"])
+        present = context.books.get(None)
+        if present is not None and present.version == version:
+            return present, ()
+        if pinned := kept_book(context.lake, version):
+            return pinned, ()
+        return present_book(context), (f"its price book {version} is not in the lake: priced with the present one",)
+    return present_book(context), ()
+
+
+def present_book(context: StepContext) -> PriceBook:
+    """The run's book: compiled once, so that all its days have the same prices.
+
+    Raises:
+        PriceBookError: price files are wrong.
+    """
+    if None not in context.books:
+        context.books[None] = compile_book(context.config, context.lake)
+    return context.books[None]
 
 
 def _remarks(missing: Sequence[str], retired: Sequence[str], *, unfinished: bool) -> tuple[str, ...]:

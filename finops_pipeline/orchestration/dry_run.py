@@ -3,7 +3,6 @@
 The statement is drafted from the days that the lake holds now; days that the run would make first are named, not made.
 """
 
-import dataclasses
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from finops_pipeline.alerts import due_now
 from finops_pipeline.chargeback.encoding import content_digest
-from finops_pipeline.chargeback.revisions import latest_revision
+from finops_pipeline.chargeback.revisions import latest_revision, successor
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.config.model import Config
 from finops_pipeline.days import month_of
@@ -87,12 +86,11 @@ def _editions(context: StepContext, month: str) -> tuple[list[Edition], bool, tu
     draft, remarks = draft_of(context, month)
     latest, digest = latest_revision(context.lake, month), content_digest(draft)
     if latest is None:
-        return [Edition(dataclasses.replace(draft, revision=1), digest)], True, remarks
+        return [Edition(successor(draft, None), digest)], True, remarks
     published = published_editions(context.lake, month, latest)
     if content_digest(published[0].statement) == digest:
         return published, False, remarks
-    new = dataclasses.replace(draft, revision=latest + 1, replaces=published[0].statement.total)
-    return [Edition(new, digest), *published], True, remarks
+    return [Edition(successor(draft, published[0].statement), digest), *published], True, remarks
 
 
 def _alerts(context: StepContext, days: Iterable[dt.date]) -> list[Letter]:

@@ -82,7 +82,8 @@ def statement_letters(
         if team is None or team.email is None:
             continue
         first, replaced = _first_of(editions, name)
-        part = part_of(statement, name, None if replaced is None else part_of(replaced.statement, name).total)
+        same_currency = replaced is not None and replaced.statement.currency == statement.currency
+        part = part_of(statement, name, part_of(replaced.statement, name).total if replaced and same_currency else None)
         file = team_file(name)
         own = {file.rpartition("/")[2]: files[file], ledger_name(part): render_ledger(part)}
         key = delivery_key(month, first.statement.revision, team.email, first.digest, audience=f"team {name}")

@@ -21,11 +21,14 @@ from finops_pipeline.chargeback.revisions import load_statement, previous_month,
 from finops_pipeline.chargeback.statement import PreviousMonth, Statement, draft_statement
 from finops_pipeline.config.model import Config
 from finops_pipeline.days import days_of, when
+from finops_pipeline.fx import FxRates, configured_rates, keep_rates
 from finops_pipeline.lake import Lake
+from finops_pipeline.money import USD, to_minor_units
 from finops_pipeline.orchestration.analysis_steps import preview
 from finops_pipeline.orchestration.context import Link, Preview, StepContext, StepResult
 from finops_pipeline.orchestration.day_steps import still_charged
 from finops_pipeline.orchestration.mailing import Edition, post_all, statement_letters
+from finops_pipeline.reports import wording
 from finops_pipeline.reports.bundle import render_bundle
 from finops_pipeline.reports.paths import INDEX
 from finops_pipeline.savings.found import savings_found
@@ -37,14 +40,19 @@ def charge_back(context: StepContext, month: str) -> StepResult:
 
     Days that are missing do not keep it from being made: it says on its face what it lacks.
     """
-    draft, remarks = draft_of(context, month)
+    rates = None if context.config.reports.currency == USD else configured_rates(context.config)
+    draft, remarks = draft_of(context, month, rates)
+    if rates is not None:
+        keep_rates(context.lake, rates, context.run)
     revision, is_new = publish(context.lake, draft, run=context.run)
+    currency, exchange = draft.currency.lower(), draft.exchange
     return StepResult(
         is_new,
         {
             "revision": revision,
-            "total_usd": str(draft.total),
-            "change_usd": str(draft.change) if draft.change is not None else "unknown",
+            f"total_{currency}": _amount(draft.total, draft),
+            f"change_{currency}": "unknown" if draft.change is None else _amount(draft.change, draft),
+            **({} if exchange is None else {"exchange_rate": wording.exchange_of(exchange)}),
             "saved_together_usd": str(draft.savings.total),
             "dagster/partition_row_count": draft.lines.height,
             "missing_days": [str(day) for day in draft.completeness.missing_days],
@@ -54,9 +62,22 @@ def charge_back(context: StepContext, month: str) -> StepResult:
     )
 
 
-def draft_of(context: StepContext, month: str) -> tuple[Statement, tuple[str, ...]]:
-    """The statement that the lake's days make now, not published, and what a person should know of it."""
+def draft_of(context: StepContext, month: str, rates: FxRates | None = None) -> tuple[Statement, tuple[str, ...]]:
+    """The statement that the lake's days make now, not published, and what a person should know of it.
+
+    Args:
+        context: Config and lake.
+        month: Such as ``2026-10``.
+        rates: For a statement in another currency than USD; by default those of the config's files.
+
+    Raises:
+        FxRateError: there is no rate for the month's last day, or for today where the month is not over.
+    """
     config, lake = context.config, context.lake
+    exchange = None
+    if (currency := config.reports.currency) != USD:
+        rates = rates or configured_rates(config)
+        exchange = rates.at(currency, min(days_of(month)[-1], context.now.date()))
     configured = [source.name for source in config.sources]
     files = files_of(lake, [day for day in days_of(month) if day >= config.start_date])
     stamps = {day: found.costs for day, found in files.items() if found.costs is not None}
@@ -71,15 +92,16 @@ def draft_of(context: StepContext, month: str) -> tuple[Statement, tuple[str, ..
         outcomes=outcomes,
         lines_read=lines,
         book_versions=sorted({str(stamp.notes["book_version"]) for stamp in stamps.values()}),
-        previous=previous_month(lake, month),
+        previous=previous_month(lake, month, exchange),
         made_at=context.now,
-        currency=config.reports.currency,
+        currency=currency,
+        exchange=exchange,
         budgets=_budgets(config, lake, month, list(stamps)),
         savings=_savings(lake, list(files)),
         silent_sources=_silent(files.values(), configured),
     )
     if draft.previous is not None:
-        draft = dataclasses.replace(draft, bridge=_bridge(lake, draft.previous, costs, draft.total))
+        draft = dataclasses.replace(draft, bridge=_bridge(lake, draft, draft.previous, costs))
     charged = {source for found in files.values() for source in found.priced_sources}
     retired = sorted(charged - set(configured))
     rules = ownership_digest(config.ownership, config.teams)
@@ -160,17 +182,29 @@ def _savings(lake: Lake, days: Sequence[dt.date]) -> SavingsFound:
     return savings_found(lake.scan(SAVINGS, date=list(days)), analysed)
 
 
-def _bridge(lake: Lake, previous: PreviousMonth, costs: pl.LazyFrame, total: Decimal) -> tuple[BridgeStep, ...]:
+def _bridge(lake: Lake, draft: Statement, previous: PreviousMonth, costs: pl.LazyFrame) -> tuple[BridgeStep, ...]:
     """Why the month came to another amount; unknown where the days before were rolled up without groups of costs."""
     days = days_of(previous.month)
     if any(stamp.schema_version < DAILY_COSTS.version for _, stamp in lake.stamps(DAILY_COSTS, date=days)):
         return ()
-    return bridge(lake.scan(DAILY_COSTS, date=list(days)), costs, previous.total, total)
+    return bridge(
+        lake.scan(DAILY_COSTS, date=list(days)),
+        costs,
+        previous.total,
+        draft.total,
+        rate=draft.converted(Decimal(1)),
+        exponent=draft.exponent,
+        before_at_rate=previous.at_rate,
+    )
 
 
 def _charges(statement: Statement) -> Preview:
-    rows = [{"team": t.team or "unallocated", "amount": str(t.amount)} for t in statement.team_totals]
+    rows = [{"team": t.team or "unallocated", "amount": _amount(t.amount, statement)} for t in statement.team_totals]
     return preview(pl.DataFrame(rows, schema={"team": pl.String, "amount": pl.String}))
+
+
+def _amount(amount: Decimal, statement: Statement) -> str:
+    return str(to_minor_units(amount, statement.exponent))
 
 
 def _ingested(days: Iterable[DayFiles]) -> tuple[dict[str, int], int]:

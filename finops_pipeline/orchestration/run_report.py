@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+from finops_pipeline.money import USD
 from finops_pipeline.orchestration.context import Sent
 
 Status: TypeAlias = Literal["written", "unchanged", "failed", "skipped"]
@@ -22,6 +23,7 @@ class RunRequest:
         force: Make partitions again although their inputs have not changed.
         allow_partial: Go on without the sources that are missing.
         reread: Sources and days: run these days, and read these logs again although they have not changed.
+        reprice: Price days with the present price book, those too that another book has priced.
         deliver_only: Of ``month``, only hand over the mails that have not left: those of its statement and alerts.
     """
 
@@ -32,6 +34,7 @@ class RunRequest:
     force: bool = False
     allow_partial: bool = False
     reread: frozenset[tuple[str, dt.date]] = frozenset()
+    reprice: bool = False
     deliver_only: bool = False
 
     @property
@@ -58,10 +61,11 @@ class StatementMade:
     Attributes:
         month: As ``2026-10``.
         revision: Its latest revision.
-        total: What is charged, in whole cents.
+        total: What is charged, in whole minor units of the currency.
         is_new: Whether this run made the revision.
         page: The page to open: a path, or a URI.
         mails: Its mails that left in this run.
+        currency: ISO 4217.
     """
 
     month: str
@@ -70,6 +74,7 @@ class StatementMade:
     is_new: bool
     page: str
     mails: list[Sent]
+    currency: str = USD
 
 
 @dataclass

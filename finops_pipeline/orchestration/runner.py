@@ -73,7 +73,7 @@ def run(
     if days or month:
         open_lake(config).storage.check_writable()
     if days and not request.mediates_only:
-        compile_book(config)
+        compile_book(config, open_lake(config))
     with history(instance) as kept:
         running = _Run(config, request, now, kept, on_progress, log_level or "critical")
         return running.report(days, month)
@@ -120,7 +120,9 @@ class _Run:
         reread: dict[str, list[str]] = {}
         for source, day in sorted(request.reread):
             reread.setdefault(source, []).append(str(day))
-        options = RunOptions(force=request.force, allow_partial=request.allow_partial, reread=reread)
+        options = RunOptions(
+            force=request.force, allow_partial=request.allow_partial, reread=reread, reprice=request.reprice
+        )
         self._definitions = build_definitions(session, options)
         sources = [source.name for source in config.sources]
         if request.mediates_only:
@@ -225,6 +227,7 @@ class _Run:
                     "chargeback" in results and results["chargeback"].changed,
                     page_place(self._lake, month, statement.revision),
                     list(sent.sent) if sent else [],
+                    statement.currency,
                 )
             )
 

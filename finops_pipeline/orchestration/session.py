@@ -5,7 +5,7 @@ What a partition is made of stands in ``day_steps`` and ``month_steps``; which p
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from finops_pipeline.orchestration.context import Link, Preview, StepContext, St
 
 if TYPE_CHECKING:
     from finops_pipeline.lake import Lake
+    from finops_pipeline.pricing.book import PriceBook
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class RunOptions(dg.ConfigurableResource[object]):
     reread: dict[str, list[str]] = Field(default_factory=dict)
     """Source → days whose logs are read again, although they have not changed: after a fix, for what is quarantined."""
 
+    reprice: bool = False
+    """Price days with the present price book, those too that another book has priced."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -50,6 +54,7 @@ class Session:
     config: Config
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     tell: Callable[[Outcome], None] = lambda outcome: None
+    books: "dict[None, PriceBook]" = field(default_factory=dict)
 
     @property
     def lake(self) -> "Lake":
@@ -60,8 +65,9 @@ class Session:
     def step_context(self, run: str, options: RunOptions) -> StepContext:
         """What a step needs of this session and of the run."""
         return StepContext(
-            self.config, self.lake, run, self.now(), options.force, options.allow_partial, options.reread
-        )
+            self.config, self.lake, run, self.now(), options.force, options.allow_partial, options.reread,
+            options.reprice, self.books,
+        )  # fmt: skip
 
 
 def make_partitions(

@@ -6,10 +6,11 @@ daily windows, and says in variants in what a tier differs; which span a call fa
 
 import copy
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from finops_pipeline.pricing.corrections import Corrections
 from finops_pipeline.schemas.price_book import TIERS
 
 if TYPE_CHECKING:
@@ -18,6 +19,29 @@ if TYPE_CHECKING:
 STANDARD = TIERS[0]
 
 MIDNIGHT = dt.time(0)
+
+MILLION = 1_000_000
+
+UNITS: dict[str, tuple[str, int]] = {
+    "input_mtok": ("input", MILLION),
+    "cache_read_mtok": ("cache_read", MILLION),
+    "cache_write_mtok": ("cache_write_5m", MILLION),
+    "cache_write_1h_mtok": ("cache_write_1h", MILLION),
+    "input_audio_mtok": ("input_audio", MILLION),
+    "input_image_mtok": ("input_image", MILLION),
+    "cache_audio_read_mtok": ("cache_read_audio", MILLION),
+    "output_mtok": ("output", MILLION),
+    "output_reasoning_mtok": ("output_reasoning", MILLION),
+    "output_audio_mtok": ("output_audio", MILLION),
+    "output_image_mtok": ("output_image", MILLION),
+    "web_searches_kcount": ("web_search", 1000),
+    "requests_kcount": ("request", 1000),
+    "audio_hours": ("audio_second", 3600),
+    "input_document_kpages": ("page", 1000),
+}
+"""The catalogue's price keys → meter, and the units that the price buys. A cache write without a named lifetime is one
+of the default lifetime, five minutes; one-hour writes have a price of their own or none."""
+
 
 TIER_OF: Mapping[tuple[tuple[str, str], ...], str] = {
     (("processing", "batch"),): "batch",
@@ -28,23 +52,6 @@ TIER_OF: Mapping[tuple[tuple[str, str], ...], str] = {
 }
 """What a variant of the catalogue's prices is asked for by → the tier whose prices it has. Other variants (routes,
 kinds of search) are no tiers and have no rows."""
-
-UNPUBLISHED: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("openai", "batch"): ("cache_read_mtok", "cache_audio_read_mtok"),
-}
-"""(provider, tier) → prices that the tier has where a variant names them, and otherwise not: the catalogue takes the
-standard ones, and says in its comments that the provider publishes none (https://developers.openai.com/api/docs/pricing,
-table "Batch"). A standard cache read may be half of what a batch job pays: a hole is better than that guess. Where
-Google's batch prices have none, its page says that they stay at the standard rate."""
-
-WEEKENDS_OFF_PEAK_FROM = {
-    ("deepseek", "deepseek-flash"): dt.date(2026, 8, 23),
-    ("deepseek", "deepseek-v4-flash"): dt.date(2026, 8, 23),
-    ("deepseek", "deepseek-v4-pro"): dt.date(2026, 8, 23),
-}
-"""Models whose peak hours are on Monday to Friday only, and since when: https://github.com/pydantic/genai-prices/issues/582.
-The catalogue says it in comments, its data cannot. China's public holidays are off-peak too, but no source here has
-their calendar: on those days the peak price is an upper bound, and marked ``inferred``."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +66,14 @@ class Period:
     tier: str = STANDARD
 
 
-def price_periods(provider: str, model: "ModelInfo") -> Iterator[Period]:
+def price_periods(provider: str, model: "ModelInfo", corrected: Corrections) -> Iterator[Period]:
     """The spans of time of a model's prices, the standard tier's first; none that are not understood."""
-    standard = tuple(_standard_periods(provider, model))
+    standard = tuple(_standard_periods(model, corrected.weekends_off_peak_from(provider, model.id)))
     yield from standard
-    yield from _tier_periods(provider, standard, model)
+    yield from _tier_periods(standard, model, lambda tier: corrected.without_prices(provider, tier))
 
 
-def _standard_periods(provider: str, model: "ModelInfo") -> Iterator[Period]:
+def _standard_periods(model: "ModelInfo", weekends_free_from: dt.date | None) -> Iterator[Period]:
     """The spans of time of a model's prices; none where the catalogue says it in a way that is not understood."""
     if not isinstance(model.prices, list):
         yield Period(model.prices)
@@ -89,15 +96,17 @@ def _standard_periods(provider: str, model: "ModelInfo") -> Iterator[Period]:
     if not windows:
         yield from (Period(prices, begin, end) for begin, end, prices in spans)
         return
-    yield from _scheduled(spans, sorted(windows, key=lambda w: w[0]), WEEKENDS_OFF_PEAK_FROM.get((provider, model.id)))
+    yield from _scheduled(spans, sorted(windows, key=lambda w: w[0]), weekends_free_from)
 
 
-def _tier_periods(provider: str, standard: Sequence[Period], model: "ModelInfo") -> Iterator[Period]:
+def _tier_periods(
+    standard: Sequence[Period], model: "ModelInfo", unpublished: Callable[[str], Collection[str]]
+) -> Iterator[Period]:
     """The prices of a model's other tiers, in the spans of time for which the catalogue has them.
 
     A variant names the prices in which a tier differs. In the others the catalogue has it cost what the standard tier
     costs (Gemini's cache reads and Anthropic's web searches do, in a batch job): rows of origin ``inherited``, but for
-    what is ``UNPUBLISHED``. Of variants for one tier the first that has begun holds.
+    what is ``unpublished`` for a tier. Of variants for one tier the first that has begun holds.
     """
     begun: dict[str, dt.datetime | None] = {}
     for variant in model.price_variants or ():
@@ -116,7 +125,8 @@ def _tier_periods(provider: str, standard: Sequence[Period], model: "ModelInfo")
             last = min((edge for edge in (end, period.valid_to) if edge), default=None)
             if first is None or last is None or first < last:
                 named = {key for key, price in vars(variant.prices).items() if price is not None}
-                inherited = _without(period.prices, named.union(UNPUBLISHED.get((provider, tier), ())))
+                missing = {key for key, (meter, _) in UNITS.items() if meter in unpublished(tier)}
+                inherited = _without(period.prices, named | missing)
                 yield Period(inherited, first, last, period.band, "inherited", tier)
 
 

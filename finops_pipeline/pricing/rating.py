@@ -1,27 +1,28 @@
 """Rating: each call of ``usage`` gets the price of the book that held when, where and how large it was.
 
-Where prices come from is in ``book``, which row holds in ``lookup``, who pays in ``allocation``. The rules here:
+Where prices come from is in ``book``, which row holds in ``lookup``, what a line costs in ``lines``, who pays in
+``allocation``. The rules here:
 
 - A failed call and an answer from a gateway's cache are ``free``: every cost is 0.
-- A call whose tokens are unknown has no price (``missing_usage``). Unknown parts (reasoning, audio, images) and
-  searches count as none.
+- A call whose tokens are unknown has no price (``missing_usage``), nor has one of a model that is billed by what usage
+  does not count (seconds, hours, pages). Unknown parts (reasoning, audio, images) and searches count as none.
 - Nor has one that cannot be (``invalid_usage``): parts are negative or exceed their class, or it would cost
   ``COST_LIMIT`` or more. No log line may keep the other calls of its day from their price.
 - Meters are disjoint: text input is input less its audio and images, text output is output less reasoning, audio and
   images.
 - A meter with a quantity and without a rate leaves the call unpriced (``no_rate_for_meter``); the other groups of
   meters keep their costs. A meter without a quantity needs no rate; a fee a request exists only where it has one.
-- A line of a call is quantity × exact unit price, rounded half-even to 12 decimals once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import polars as pl
 
 from finops_pipeline.pricing.book import PriceBook
-from finops_pipeline.pricing.lookup import RATES, with_rates
-from finops_pipeline.schemas import COST, TOKEN_CLASSES, TOKEN_PARTS, TOTAL
+from finops_pipeline.pricing.lines import ZERO_COST, line
+from finops_pipeline.pricing.lookup import CONTRACTED, LIST, is_discounted, with_rates
+from finops_pipeline.schemas import COST, TOKEN_CLASSES, TOKEN_PARTS
 from finops_pipeline.schemas.priced_usage import COST_GROUPS
 
 _PART = {name: pl.col(name).fill_null(0) for name in TOKEN_PARTS}
@@ -57,17 +58,15 @@ COST_LIMIT = Decimal(1_000_000)
 """USD that one row of usage stays below: ``schemas.COST`` holds no more. A row of that cost is a broken log line, or a
 price in the wrong unit."""
 
-_ZERO = pl.lit(Decimal(0), dtype=TOTAL)
-
 
 def rate(usage: pl.LazyFrame, book: PriceBook, cost_basis: Mapping[str, str]) -> pl.LazyFrame:
     """``usage`` with ``model``, costs in USD, ``price_status``, ``price_reason`` and ``book_version``.
 
-    ``list_cost``, ``contracted_cost`` and the groups of meters are ours; without negotiated rates, contracted is list.
-    ``cost`` is what is charged: ours, or, for a source whose basis is ``reported``, the cost in the log. A call of such
-    a source without a reported cost has none (``no_reported_cost``): our price in its place would be a guess. With one,
-    it is ``priced`` even where our own price is unknown, and ``price_reason`` says why ``list_cost`` is null. What such
-    a log reports for a failed call is charged.
+    ``list_cost`` is at list price, uplifts included; ``contracted_cost`` and the groups of meters are after negotiated
+    discounts. ``cost`` is what is charged: the contracted cost or, for a source whose basis is ``reported``, the cost
+    in the log. A call of such a source without a reported cost has none (``no_reported_cost``): our price in its place
+    would be a guess. With one, it is ``priced`` even where our own price is unknown, and ``price_reason`` says why
+    ``list_cost`` is null. What such a log reports for a failed call is charged.
 
     Args:
         usage: Columns of ``schemas.USAGE`` and ``source``; other columns pass through.
@@ -75,32 +74,53 @@ def rate(usage: pl.LazyFrame, book: PriceBook, cost_basis: Mapping[str, str]) ->
         cost_basis: Source → ``contracted`` or ``reported``; a source that is not named is ``contracted``.
     """
     reported = pl.col("source").is_in([source for source, basis in cost_basis.items() if basis == "reported"])
+    discounted = is_discounted(book)
+    listed = "_listed" if discounted else "_contracted"
     return (
-        with_rates(usage, book)
+        with_rates_of_usage(usage, book)
         .with_columns(_free=_is_free(), _countable=_is_countable())
         .with_columns(_reason=_own_reason())
-        .with_columns(_line(meter).alias(f"_{meter}") for meter in RATES)
-        .with_columns(_group(group).alias(group) for group in COST_GROUPS)
-        .with_columns(_known=pl.sum_horizontal(COST_GROUPS))
-        .with_columns(_possible=pl.col("_known") < COST_LIMIT)
+        .with_columns(_group(CONTRACTED if discounted else LIST, group).alias(group) for group in COST_GROUPS)
+        .with_columns(_known=pl.sum_horizontal(COST_GROUPS), _listed=_listed() if discounted else None)
+        .with_columns(
+            _possible=pl.max_horizontal("_known", "_listed") < COST_LIMIT
+            if discounted
+            else pl.col("_known") < COST_LIMIT
+        )
         .with_columns(
             *(pl.when("_possible").then(group).cast(COST).alias(group) for group in COST_GROUPS),
             _contracted=pl.when("_possible", pl.col(*COST_GROUPS).is_not_null()).then("_known").cast(COST),
             _reason=pl.when("_possible").then("_reason").otherwise(pl.lit("invalid_usage")),
         )
         .with_columns(
-            list_cost=pl.col("_contracted"),
+            list_cost=pl.when("_possible").then(listed).cast(COST),
             contracted_cost=pl.col("_contracted"),
             cost=pl.when(~reported)
             .then("_contracted")
             .when("_free")
-            .then(pl.col("reported_cost").fill_null(_ZERO.cast(COST)))
+            .then(pl.col("reported_cost").fill_null(ZERO_COST.cast(COST)))
             .otherwise("reported_cost"),
         )
         .with_columns(price_status=_status(), price_reason=_price_reason(reported))
         .with_columns(book_version=pl.lit(book.version))
         .drop("^_.*$")
     )
+
+
+def with_rates_of_usage(usage: pl.LazyFrame, book: PriceBook) -> pl.LazyFrame:
+    """``usage`` with the rates of ``QUANTITIES`` (``lookup.with_rates``)."""
+    aggregated = pl.col("request_count") > 1
+    return with_rates(usage, book, tuple(QUANTITIES), tier=_tier(), input_tokens=_input_tokens(), aggregated=aggregated)
+
+
+def _tier() -> pl.Expr:
+    """The tier that served; a batch job is batch whatever its lines say."""
+    return pl.when(pl.col("batch")).then(pl.lit("batch")).otherwise("service_tier")
+
+
+def _input_tokens() -> pl.Expr:
+    """All input, cache reads and writes included."""
+    return pl.sum_horizontal(pl.col(name) for name in TOKEN_CLASSES if name != "output_tokens")
 
 
 def _is_free() -> pl.Expr:
@@ -120,23 +140,28 @@ def _own_reason() -> pl.Expr:
         .then(pl.lit("missing_usage"))
         .when(~pl.col("_countable"))
         .then(pl.lit("invalid_usage"))
+        .when(pl.col("_reason").is_null() & pl.col("_uncounted"))
+        .then(pl.lit("missing_usage"))
         .otherwise(pl.col("_reason"))
     )
 
 
-def _line(meter: str) -> pl.Expr:
-    """Cost of one meter: exact product, rounded once; null where there is a quantity and no rate."""
-    quantity = pl.when("_countable").then(QUANTITIES[meter])
-    exact = (quantity * pl.col(RATES[meter])).cast(TOTAL)
-    if meter == "request":
-        return exact.fill_null(_ZERO)
-    return pl.when(quantity == 0).then(_ZERO).otherwise(exact)
+def _group(kind: str, group: str) -> pl.Expr:
+    return _sum(kind, METERS_OF_GROUP[group])
 
 
-def _group(group: str) -> pl.Expr:
-    lines = pl.sum_horizontal([f"_{meter}" for meter in METERS_OF_GROUP[group]], ignore_nulls=False)
+def _listed() -> pl.Expr:
+    return _sum(LIST, QUANTITIES)
+
+
+def _sum(kind: str, meters: Iterable[str]) -> pl.Expr:
+    """What these meters cost together; null where one has a quantity and no rate, or the call has no price at all."""
+    countable = {meter: pl.when("_countable").then(QUANTITIES[meter]) for meter in meters}
+    lines = pl.sum_horizontal(
+        (line(kind, meter, quantity) for meter, quantity in countable.items()), ignore_nulls=False
+    )
     rated = pl.col("_reason").is_null() | (pl.col("_reason") == "no_rate_for_meter")
-    return pl.when(pl.col("_free")).then(_ZERO).when(rated).then(lines)
+    return pl.when(pl.col("_free")).then(ZERO_COST).when(rated).then(lines)
 
 
 def _status() -> pl.Expr:

@@ -123,14 +123,14 @@ def _spans(statement: Statement, floor: Decimal) -> list[_Span]:
     def month(name: str, level: Decimal) -> _Span:
         shown = numbers.chart_money(level, scale)
         low, high = sorted((floor, level))
-        return _Span(name, low, high, level, "month", shown, f"{name}: {numbers.money(level)}")
+        return _Span(name, low, high, level, "month", shown, f"{name}: {numbers.money(level, statement.exponent)}")
 
     spans = [month(numbers.month_name(months[0]), first)]
     for step, before, after in zip(statement.bridge, levels, middle, strict=False):
         low, high = sorted((before, after))
         kind: StepKind = "up" if step.amount > 0 else "down" if step.amount < 0 else "none"
         shown = numbers.chart_change(step.amount, scale)
-        title = f"{step.name}: {numbers.change(step.amount)}"
+        title = f"{step.name}: {numbers.change(step.amount, statement.exponent)}"
         spans.append(_Span(step.name, low, high, after, kind, shown, title))
     return [*spans, month(numbers.month_name(months[1]), last)]
 

@@ -73,7 +73,9 @@ class DayChart:
 
 def day_chart(statement: Statement, width: int) -> DayChart | None:
     """The days of the statement as bars on ``width`` pixels; None where no day has a cost above zero."""
-    days: list[tuple[dt.date, Decimal | None]] = list(statement.days.iter_rows())
+    days: list[tuple[dt.date, Decimal | None]] = [
+        (day, None if cost is None else statement.converted(cost)) for day, cost in statement.days.iter_rows()
+    ]
     spent = [(cost, day) for day, cost in days if cost is not None and cost > 0]
     if not spent:
         return None
@@ -85,7 +87,8 @@ def day_chart(statement: Statement, width: int) -> DayChart | None:
     slot = plot_width / len(days)
     partial = _lacking(statement.completeness)
     bars = tuple(
-        _bar(day, cost, n * slot, slot, scale, baseline, partial.get(day)) for n, (day, cost) in enumerate(days)
+        _bar(day, cost, n * slot, slot, scale, baseline, partial.get(day), statement.exponent)
+        for n, (day, cost) in enumerate(days)
     )
     highest = next(bar for bar, (day, _) in zip(bars, days, strict=True) if day == top_day)
     text = f"{top_day.day} {numbers.MONTHS[top_day.month - 1][:3]}: {numbers.chart_money(top, steps[0])}"
@@ -128,6 +131,7 @@ def _bar(
     scale: Decimal,
     baseline: Decimal,
     lacks: str | None,
+    exponent: int,
 ) -> Bar:
     state: BarState = "known" if lacks is None else "partial"
     height = max(cost or Decimal(0), Decimal(0)) * scale
@@ -135,7 +139,7 @@ def _bar(
     if cost is None:
         state, title = "missing", title + "missing"
     else:
-        title += numbers.money(cost) + (f", {lacks}" if lacks else "")
+        title += numbers.money(cost, exponent) + (f", {lacks}" if lacks else "")
     width = slot * _FILL
     x, y = place(left + (slot - width) / 2), place(baseline - height)
     return Bar(x, y, place(width), place(height), state, title)

@@ -9,14 +9,21 @@ import re
 import polars as pl
 
 from finops_pipeline.chargeback.statement import Statement
+from finops_pipeline.fx import FxRate
+from finops_pipeline.money import USD
 from finops_pipeline.reports import numbers
 from finops_pipeline.reports.paths import team_slug
+from finops_pipeline.schemas import AMOUNT
+from finops_pipeline.schemas.fx_rates import FX_RATE
 
 LEDGER_COLUMNS = (
     "month", "revision", "team", "cost_center", "line", "project", "service", "model", "unpriced_reason", "requests",
     "tokens", "unpriced_requests", "exact_cost", "amount", "currency",
 )  # fmt: skip
 """``schemas.CHARGEBACK`` says what they mean."""
+
+_OF_THE_RATE = ("exact_currency", "fx_rate", "fx_date", "fx_source")
+"""Columns more where amounts are not in USD: what ``exact_cost`` is in, and how ``amount`` came of it."""
 
 _FROM_LOGS = ("team", "cost_center", "project", "service", "model")
 
@@ -44,12 +51,24 @@ def render_ledger(statement: Statement) -> bytes:
 
 
 def ledger(statement: Statement) -> pl.DataFrame:
-    """``LEDGER_COLUMNS`` of each line, in the statement's order, with texts that are safe in a spreadsheet."""
+    """``LEDGER_COLUMNS`` of each line, in the statement's order, with texts that are safe in a spreadsheet.
+
+    Where its currency is not USD, also the rate of exchange, its date and its source.
+    """
+    exchange = statement.exchange
+    rate = {} if exchange is None else dict(zip(_OF_THE_RATE, _rate(exchange), strict=True))
     return statement.lines.with_columns(
         *(pl.Series(name, map(cell_text, statement.lines[name]), dtype=pl.String) for name in _FROM_LOGS),
+        pl.col("amount").cast(pl.Decimal(AMOUNT.precision, statement.exponent)),
         month=pl.lit(statement.month),
         revision=pl.lit(statement.revision),
-    ).select(LEDGER_COLUMNS)
+        **rate,
+    ).select(*LEDGER_COLUMNS, *rate)
+
+
+def _rate(exchange: FxRate) -> tuple[pl.Expr, ...]:
+    source = pl.lit(cell_text(exchange.source))
+    return pl.lit(USD), pl.lit(exchange.rate, dtype=FX_RATE), pl.lit(exchange.date), source
 
 
 def cell_text(text: str | None) -> str | None:

@@ -99,13 +99,13 @@ def compose(
 def charge_table(statement: Statement, rows: Sequence[ChargeRow]) -> str:
     """The charges in aligned columns, the total under a rule and over a double one."""
     header = ["Team", "Cost centre", "Charge"]
-    cells = [[row.name, row.cost_center, wording.charge(row.amount, row.unpriced)] for row in rows]
+    cells = [[row.name, row.cost_center, wording.charge(statement, row.amount, row.unpriced)] for row in rows]
     if statement.budgets:
         header.append("Budget")
         cells = [[*cell, row.budget_used] for cell, row in zip(cells, rows, strict=True)]
     if statement.previous is not None:
         header.append(f"Against {numbers.month_name(statement.previous.month)[:3]}")
-        cells = [[*cell, numbers.change(row.change)] for cell, row in zip(cells, rows, strict=True)]
+        cells = [[*cell, numbers.change(row.change, statement.exponent)] for cell, row in zip(cells, rows, strict=True)]
     return text_table(header, cells, names=2, total=True, longest=_NAME_COLUMNS)
 
 
@@ -114,7 +114,8 @@ def bridge_table(statement: Statement) -> str:
     before = statement.previous
     if before is None or not statement.bridge:
         return ""
-    steps = [[step.name, numbers.change(step.amount)] for step in statement.bridge]
-    first = [numbers.month_name(before.month), numbers.money(before.total)]
-    last = [numbers.month_name(statement.month), numbers.money(statement.total)]
+    exponent = statement.exponent
+    steps = [[step.name, numbers.change(step.amount, exponent)] for step in statement.bridge]
+    first = [numbers.month_name(before.month), numbers.money(before.total, exponent)]
+    last = [numbers.month_name(statement.month), numbers.money(statement.total, exponent)]
     return text_table(["", statement.currency], [first, *steps, last], total=True)

@@ -44,7 +44,11 @@ def lacking(statement: Statement) -> tuple[Notice, ...]:
 def remarks(statement: Statement) -> tuple[Notice, ...]:
     """What else has to be known to read the amounts: calls without a price, a limping comparison, unreachable teams."""
     return _made(
-        _silent_sources(statement), _unpriced(statement), _incomplete_previous(statement), _unreachable(statement)
+        _silent_sources(statement),
+        _unpriced(statement),
+        _incomplete_previous(statement),
+        _converted_previous(statement),
+        _unreachable(statement),
     )
 
 
@@ -160,6 +164,17 @@ def _incomplete_previous(statement: Statement) -> Notice | None:
     else:
         which = f"{month if statement.incomplete else before} is"
     return Notice(f"The differences against {before}", f"do not compare like with like: {which} incomplete.")
+
+
+def _converted_previous(statement: Statement) -> Notice | None:
+    previous = statement.previous
+    if previous is None or previous.charged_in is None:
+        return None
+    at = "in USD, before rounding" if statement.exchange is None else "at this statement’s rate"
+    return Notice(
+        f"{numbers.month_name(previous.month)} was charged in {previous.charged_in}.",
+        f"Here it stands {at}, so that the months compare.",
+    )
 
 
 def _unreachable(statement: Statement) -> Notice | None:

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from decimal import Decimal
 
+from finops_pipeline.money import USD
+
 DASH = "–"
 MINUS = "−"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -35,15 +37,30 @@ _SCALES = ((10**12, "T"), (10**9, "G"), (10**6, "M"))
 _SHARE_STEP = Decimal("0.1")
 
 
-def money(amount: Decimal | None) -> str:
-    """Two decimals: ``48,997.07``."""
-    return DASH if amount is None else _signed_text(amount, f"{abs(amount):,.2f}")
+def money(amount: Decimal | None, exponent: int = 2) -> str:
+    """With the decimals of its currency: ``48,997.07``; ``7,336,209`` in yen."""
+    return DASH if amount is None else _signed_text(amount, f"{abs(amount):,.{exponent}f}")
 
 
-def change(amount: Decimal | None) -> str:
+def change(amount: Decimal | None, exponent: int = 2) -> str:
     """A difference, with its sign: ``+3,902.11``, ``−311.09``, ``0.00``."""
-    text = money(amount)
-    return f"+{text}" if amount is not None and amount > 0 and text != "0.00" else text
+    text = money(amount, exponent)
+    return f"+{text}" if amount is not None and amount > 0 and text.strip("0.") else text
+
+
+def usd(amount: Decimal | None, currency: str) -> str:
+    """USD in a report in ``currency``: the code stands beside them where that is another."""
+    return _with_code(money(amount), currency)
+
+
+def usd_change(amount: Decimal | None, currency: str) -> str:
+    """Likewise a difference, with its sign."""
+    return _with_code(change(amount), currency)
+
+
+def rate(units: Decimal) -> str:
+    """A rate of exchange with the decimals that it has: ``0.9173``."""
+    return f"{units.normalize():,f}"
 
 
 def share(part: Decimal | None) -> str:
@@ -154,6 +171,10 @@ def instant(moment: dt.datetime) -> str:
 def width(text: str) -> int:
     """Columns that ``text`` takes in a fixed-width font: East Asian wide characters take two, combining marks none."""
     return sum(map(_columns, text))
+
+
+def _with_code(text: str, currency: str) -> str:
+    return text if currency == USD or text == DASH else f"{text}{NO_BREAK}{USD}"
 
 
 def _columns(character: str) -> int:

@@ -7,7 +7,7 @@ digits, exact costs are in the ledger.
 
 import datetime as dt
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -22,18 +22,40 @@ from finops_pipeline.reports.ledger import cell_text
 Value = str | int | Decimal | dt.date | None
 """None is unknown, or nothing of the kind: a dash where a number would be, else an empty cell."""
 
-Style = Literal["text", "prose", "status", "money", "exact", "change", "share", "count", "date"]
+Style = Literal[
+    "text", "prose", "status", "money", "change", "usd", "usd_change", "exact", "rate", "share", "count", "date"
+]
+"""``money`` and ``change`` are in the statement's currency."""
+
 Kind = Literal["body", "header", "total", "title", "label", "entry"]
 
-NUMBER_FORMATS = {
-    "money": '#,##0.00;"−"#,##0.00',
-    "exact": '#,##0.000000;"−"#,##0.000000',
-    "change": '+#,##0.00;"−"#,##0.00;0.00',
-    "share": '0.0 %;"−"0.0 %',
-    "count": '#,##0;"−"#,##0',
-    "date": "yyyy-mm-dd",
-}
-"""By style; the sign as the reports have it."""
+_USD = 2
+"""Decimals."""
+
+
+def number_formats(exponent: int) -> Mapping[str, str]:
+    """By style, in a currency with that many decimals; the sign as the reports have it."""
+    return {
+        "money": _money_format(exponent),
+        "change": _change_format(exponent),
+        "usd": _money_format(_USD),
+        "usd_change": _change_format(_USD),
+        "exact": _money_format(6),
+        "rate": "#,##0.0########",
+        "share": '0.0 %;"−"0.0 %',
+        "count": _money_format(0),
+        "date": "yyyy-mm-dd",
+    }
+
+
+def _money_format(decimals: int) -> str:
+    number = f"#,##{Decimal(0):.{decimals}f}"
+    return f'{number};"−"{number}'
+
+
+def _change_format(decimals: int) -> str:
+    return f"+{_money_format(decimals)};{Decimal(0):.{decimals}f}"
+
 
 MOST_ROWS = 1_000_000
 """Rows of a table; a sheet has room for 1,048,576."""
@@ -76,13 +98,14 @@ class Column:
 class Sheets:
     """A workbook in the making: ``table`` and ``entries`` add a sheet each, ``content`` ends it."""
 
-    def __init__(self, title: str, made_at: dt.datetime) -> None:
+    def __init__(self, title: str, made_at: dt.datetime, exponent: int = _USD) -> None:
         self._file = io.BytesIO()
         self._workbook = Workbook(
             self._file, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
         )
         self._workbook.set_properties({"title": title, "created": made_at.astimezone(dt.UTC)})
         self._title = title
+        self._number_formats = number_formats(exponent)
         self._formats: dict[tuple[Kind, Style, str], Format] = {}
 
     def content(self) -> bytes:
@@ -150,7 +173,7 @@ class Sheets:
     def _write(self, sheet: Worksheet, row: int, place: int, value: Value, style: Style, kind: Kind) -> None:
         color = _STATUS_COLORS.get(value, "") if style == "status" and isinstance(value, str) else ""
         look = self._format(kind, style, color)
-        if value is None and style in NUMBER_FORMATS:
+        if value is None and style in self._number_formats:
             sheet.write_string(row, place, "" if kind == "total" else numbers.DASH, look)
         elif value is None:
             sheet.write_blank(row, place, None, look)
@@ -165,8 +188,8 @@ class Sheets:
         key = kind, style, color
         if key not in self._formats:
             properties: dict[str, str | int] = {"valign": "top", "text_wrap": style == "prose"}
-            if style in NUMBER_FORMATS:
-                properties |= {"num_format": NUMBER_FORMATS[style], "align": "right"}
+            if style in self._number_formats:
+                properties |= {"num_format": self._number_formats[style], "align": "right"}
             if color:
                 properties |= {"font_color": color, "bold": True}
             self._formats[key] = self._workbook.add_format(properties | _KINDS[kind])

@@ -21,6 +21,7 @@ _CAUSES = {
     "Length": ("longer calls", "shorter calls"),
     "Caching": ("less caching", "more caching"),
     "Price": ("higher prices", "lower prices"),
+    "Currency": ("the rate of exchange", "the rate of exchange"),
 }
 """What a step of the bridge means where it makes the month dearer, and where cheaper."""
 
@@ -32,26 +33,26 @@ def month_summary(statement: Statement) -> str:
     if nothing_priced(statement):
         return f"{_who_pays_most(statement)} The cost is unknown: no call has a price."
     if statement.previous is None:
-        return _sentences(_who_pays_most(statement), _over_budget(statement.budgets))
+        return _sentences(_who_pays_most(statement), _over_budget(statement))
     compared = _against_previous(statement)
     if not statement.change:
-        return _sentences(f"{compared}.", _over_budget(statement.budgets))
+        return _sentences(f"{compared}.", _over_budget(statement))
     leader = _leader(statement)
     cause = _cause(statement)
     if leader is None:
-        return _sentences(f"{compared}{f', {cause}' if cause else ''}.", _over_budget(statement.budgets))
+        return _sentences(f"{compared}{f', {cause}' if cause else ''}.", _over_budget(statement))
     who = "unallocated usage" if leader.team is None else team_name(leader.team)
-    by = numbers.change(leader.change)
+    by = numbers.change(leader.change, statement.exponent)
     over = leader.budget if leader.budget is not None and leader.budget.status == "exceeded" else None
-    more = "" if over is None else f" and is {_over(over)} its budget"
-    rest = tuple(line for line in statement.budgets if line is not over)
+    more = "" if over is None else f" and is {_over(statement, over)} its budget"
+    others_over = _over_budget(statement, besides=over)
     if cause:
         verb = "grew" if (leader.change or 0) > 0 else "fell"
-        return _sentences(f"{compared}, {cause}; {who} {verb} the most ({by}){more}.", _over_budget(rest))
+        return _sentences(f"{compared}, {cause}; {who} {verb} the most ({by}){more}.", others_over)
     whole, own = abs(statement.change), abs(leader.change or Decimal(0))
     part = "mostly" if 2 * own > whole else "led by"
-    told = "" if over is None else f", which is {_over(over)} its budget"
-    return _sentences(f"{compared}, {part} {who} ({by}){told}.", _over_budget(rest))
+    told = "" if over is None else f", which is {_over(statement, over)} its budget"
+    return _sentences(f"{compared}, {part} {who} ({by}){told}.", others_over)
 
 
 def mail_summary(statement: Statement) -> str:
@@ -66,8 +67,9 @@ def team_summary(part: Statement) -> str:
     budget = own_budget(part)
     if total is None or not part.requests:
         before = part.previous
-        spent = before is not None and before.total
-        then = f"; {numbers.month_name(before.month)} came to {numbers.money(before.total)}" if before and spent else ""
+        then = ""
+        if before is not None and before.total:
+            then = f"; {numbers.month_name(before.month)} came to {numbers.money(before.total, part.exponent)}"
         return f"No calls in {numbers.month_and_year(part.month)}{then}."
     calls = numbers.short_counted(part.requests, "call")
     if total.unpriced:
@@ -80,10 +82,11 @@ def team_summary(part: Statement) -> str:
         compared = _against_previous(part)
     if budget is None:
         return f"{compared}."
+    limit = numbers.usd(budget.limit, part.currency)
     if budget.status == "exceeded":
-        return f"{compared}, and {_over(budget)} the budget of {numbers.money(budget.limit)}."
+        return f"{compared}, and {_over(part, budget)} the budget of {limit}."
     least = "at least " if budget.unpriced_requests else ""
-    used = f"{least}{numbers.share(budget.share)} of the budget of {numbers.money(budget.limit)} is used"
+    used = f"{least}{numbers.share(budget.share)} of the budget of {limit} is used"
     return f"{compared}; {used}{', close to its limit' if budget.status == 'warning' else ''}."
 
 
@@ -97,7 +100,7 @@ def _against_previous(statement: Statement) -> str:
     if not change:
         return f"As much as {month}, to the cent"
     if relative is None or relative > _LARGEST_RATIO or before.total < 0:
-        size = f"{numbers.money(abs(change))} {statement.currency}"
+        size = f"{numbers.money(abs(change), statement.exponent)} {statement.currency}"
     else:
         size = numbers.share(abs(relative))
     return f"{size} {'more' if change > 0 else 'less'} than {month}"
@@ -121,22 +124,23 @@ def _cause(statement: Statement) -> str:
     return f"{'mostly' if 2 * abs(largest.amount) > abs(whole) else 'most of all'} from {words}"
 
 
-def _over_budget(budgets: tuple[BudgetLine, ...]) -> str:
+def _over_budget(statement: Statement, besides: BudgetLine | None = None) -> str:
     """``Search is 980.02 over its budget.``, or who they are."""
-    over = sorted((line for line in budgets if line.status == "exceeded"), key=lambda line: -line.over)
+    exceeded = (line for line in statement.budgets if line.status == "exceeded" and line is not besides)
+    over = sorted(exceeded, key=lambda line: -line.over)
     if not over:
         return ""
     if len(over) == 1 and over[0].of_whole_team:
-        return f"{team_name(over[0].team)} is {_over(over[0])} its budget."
+        return f"{team_name(over[0].team)} is {_over(statement, over[0])} its budget."
     if len(over) == 1:
-        return f"The budget {budget_name(over[0])} is exceeded by {numbers.money(over[0].over)}."
-    names = [f"{budget_name(line)} (+{numbers.money(line.over)})" for line in over]
+        return f"The budget {budget_name(over[0])} is exceeded by {numbers.usd(over[0].over, statement.currency)}."
+    names = [f"{budget_name(line)} (+{numbers.usd(line.over, statement.currency)})" for line in over]
     return f"Over budget: {listed(names)}."
 
 
-def _over(line: BudgetLine) -> str:
+def _over(statement: Statement, line: BudgetLine) -> str:
     """``980.02 over``; exactly at the limit is exceeded too."""
-    return f"{numbers.money(line.over)} over" if line.over else "exactly at"
+    return f"{numbers.usd(line.over, statement.currency)} over" if line.over else "exactly at"
 
 
 def _sentences(*sentences: str) -> str:

@@ -69,7 +69,7 @@ def compose_team(
         "evidence": wording.evidence([row.action for row in actions]),
         "attached": list(attachments or {}),
     }
-    sum_shown = wording.charge(part.total, wording.nothing_priced(part))
+    sum_shown = wording.charge(part, part.total, wording.nothing_priced(part))
     return letter(
         sender=sender,
         recipient=recipient,
@@ -78,7 +78,7 @@ def compose_team(
         text=render(
             "team_mail.txt",
             standing_table=text_columns([[row.what, row.value, row.remark] for row in standings]),
-            detail_table=_detail_table(rows, sum_shown),
+            detail_table=_detail_table(part, rows, sum_shown),
             **values,
         ),
         html=render_mail("team_mail.html", total=sum_shown, **values),
@@ -93,24 +93,24 @@ def team_standings(part: Statement) -> list[Standing]:
         change = None if wording.nothing_priced(part) else part.change
         relative = None if change is None else ratio(change, part.previous.total)
         month = numbers.month_name(part.previous.month)
-        remark = f"{month}: {numbers.money(part.previous.total)}"
+        remark = f"{month}: {numbers.money(part.previous.total, part.exponent)}"
         share = f" ({numbers.share_change(relative)})" if relative is not None else ""
-        standings.append(Standing(f"Against {month}", numbers.change(change), remark + share))
+        standings.append(Standing(f"Against {month}", numbers.change(change, part.exponent), remark + share))
     for line in part.budgets:
         what = "Budget" if line.of_whole_team else f"Budget {numbers.name(line.budget)}"
-        of = f"{numbers.money(line.spent)} of {numbers.money(line.limit)}"
+        of = f"{numbers.money(line.spent)} of {numbers.usd(line.limit, part.currency)}"
         remark = of if line.of_whole_team else f"{of} ({wording.scope(line)})"
         state = "" if line.status == "ok" else line.status
         standings.append(Standing(what, wording.budget_used(line), remark, state))
     return standings
 
 
-def _detail_table(rows: list[DetailRow], total: str) -> str:
+def _detail_table(part: Statement, rows: list[DetailRow], total: str) -> str:
     cells = [
         [
             f"other ({row.others})" if row.others else numbers.name(row.project),
             "" if row.others else numbers.name(row.model),
-            wording.charge(row.amount, row.unpriced),
+            wording.charge(part, row.amount, row.unpriced),
             numbers.share(row.share),
         ]
         for row in rows

@@ -2,13 +2,16 @@
 
 import base64
 import textwrap
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import css_inline
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from finops_pipeline.chargeback.statement import Statement
+from finops_pipeline.money import EXPONENTS, USD
 from finops_pipeline.reports import numbers, paths, wording
 
 FONTS = Path(__file__).with_name("fonts")
@@ -28,8 +31,7 @@ def _meter(part: Decimal) -> str:
 
 
 _FILTERS = {
-    "money": numbers.money,
-    "change": numbers.change,
+    "dollars": numbers.money,
     "share": numbers.share,
     "share_change": numbers.share_change,
     "count": numbers.count,
@@ -45,15 +47,33 @@ _FILTERS = {
     "budget_name": wording.budget_name,
     "budget_used": wording.budget_used,
     "scope": wording.scope,
+    "exchange": wording.exchange,
     "meter": _meter,
     "paragraph": _paragraph,
 }
-"""How templates write numbers and names; they format nothing themselves."""
+"""How templates write numbers and names; they format nothing themselves. Amounts: ``_amounts``."""
+
+
+def _amounts(currency: str) -> Mapping[str, Callable[..., str]]:
+    """How amounts are written in a report in a currency. ``money`` and ``change`` are in it; ``usd`` and ``usd_change``
+    are USD with their code where it is another; ``dollars`` are USD where something beside them says so."""
+    exponent = EXPONENTS[currency]
+    return {
+        "money": partial(numbers.money, exponent=exponent),
+        "change": partial(numbers.change, exponent=exponent),
+        "usd": partial(numbers.usd, currency=currency),
+        "usd_change": partial(numbers.usd_change, currency=currency),
+    }
 
 
 def render(template: str, **values: object) -> str:
-    """``template`` of this package's ``templates``, with ``values``. The same values give the same text."""
-    return _environment().get_template(template).render(values)
+    """``template`` of this package's ``templates``, with ``values``. The same values give the same text.
+
+    Amounts are written as the currency of the ``statement`` among the values has them; USD without one.
+    """
+    statement = values.get("statement")
+    currency = statement.currency if isinstance(statement, Statement) else USD
+    return _environment(currency).get_template(template).render(values)
 
 
 def render_mail(template: str, **values: object) -> str:
@@ -76,7 +96,7 @@ def _font(weight: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(currency: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("finops_pipeline.reports"),
         autoescape=select_autoescape(enabled_extensions=("html", "svg"), disabled_extensions=("txt",), default=True),
@@ -86,7 +106,10 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(_FILTERS)
+    environment.filters.update(_amounts(currency))
     environment.globals["font"] = _font
     environment.globals["no_price"] = wording.NO_PRICE
+    environment.globals["in_usd"] = wording.in_usd(currency)
+    environment.globals["unit"] = wording.unit(currency)
     environment.globals["bridge_meanings"] = wording.BRIDGE_MEANINGS
     return environment

@@ -12,6 +12,8 @@ from decimal import Decimal
 from finops_pipeline.chargeback.analyses import Action, BudgetLine
 from finops_pipeline.chargeback.statement import Statement
 from finops_pipeline.days import stretches
+from finops_pipeline.fx import FxRate
+from finops_pipeline.money import EXPONENTS, USD, minor_unit
 from finops_pipeline.reports import numbers
 from finops_pipeline.schemas import OUTCOMES
 
@@ -29,6 +31,7 @@ BRIDGE_MEANINGS = {
     "Length": "tokens a call",
     "Caching": "how much of the input is read from a cache",
     "Price": "price of a token",
+    "Currency": "the rate of exchange, from that of the month before to this one",
     "Restated": "what changed in the earlier month since its statement",
 }
 """What each step of the bridge counts."""
@@ -74,7 +77,7 @@ def subject(statement: Statement) -> str:
     if statement.revision > 1:
         words.append(f"revision {statement.revision}")
     if statement.correction is not None:
-        words.append(numbers.change(statement.correction) if statement.correction else "same total")
+        words.append(numbers.change(statement.correction, statement.exponent) if statement.correction else "same total")
     if statement.incomplete:
         words.append("incomplete")
     team = statement.only_team
@@ -85,7 +88,30 @@ def subject(statement: Statement) -> str:
 def charged(statement: Statement) -> str:
     """``48,997.07 USD``; that there is no price where a team's calls all lack one."""
     unknown = statement.only_team is not None and nothing_priced(statement)
-    return f"{numbers.DASH} (no price)" if unknown else f"{numbers.money(statement.total)} {statement.currency}"
+    if unknown:
+        return f"{numbers.DASH} (no price)"
+    return f"{numbers.money(statement.total, statement.exponent)} {statement.currency}"
+
+
+def exchange(statement: Statement) -> str | None:
+    """``1 USD = 0.9173 EUR, 2026-10-30, source ECB``; None in USD."""
+    return None if statement.exchange is None else exchange_of(statement.exchange)
+
+
+def exchange_of(rate: FxRate) -> str:
+    """The same of a rate alone."""
+    source = numbers.sentence(rate.source)
+    return f"1 {USD} = {numbers.rate(rate.rate)} {rate.currency}, {rate.date}, source {source}"
+
+
+def unit(currency: str) -> str:
+    """What amounts are rounded to: ``cents``, ``0.01 EUR``, ``1 JPY``."""
+    return "cents" if currency == USD else f"{minor_unit(EXPONENTS[currency])} {currency}"
+
+
+def in_usd(currency: str) -> str:
+    """What stands behind a heading of USD: ``, USD`` in a report in another currency, else nothing."""
+    return "" if currency == USD else f", {USD}"
 
 
 def nothing_priced(statement: Statement) -> bool:
@@ -98,9 +124,9 @@ def replaced(statement: Statement) -> str | None:
     """``Replaces revision 1 of 48,686.85: +310.22``; None on the first revision, and where that is unknown."""
     if statement.correction is None:
         return None
-    before = f"Replaces revision {statement.revision - 1} of {numbers.money(statement.replaces)}"
+    before = f"Replaces revision {statement.revision - 1} of {numbers.money(statement.replaces, statement.exponent)}"
     if statement.correction:
-        return f"{before}: {numbers.change(statement.correction)}"
+        return f"{before}: {numbers.change(statement.correction, statement.exponent)}"
     return f"{before}: same total, but its lines, days, owners or completeness changed"
 
 
@@ -135,9 +161,9 @@ def team_name(team: str | None) -> str:
     return f"“{shown}”" if _OWN_LINES.fullmatch(shown.strip()) else shown
 
 
-def charge(amount: Decimal, unpriced: bool) -> str:
+def charge(statement: Statement, amount: Decimal, unpriced: bool) -> str:
     """``1,204.50``, or that there is no price."""
-    return NO_PRICE if unpriced else numbers.money(amount)
+    return NO_PRICE if unpriced else numbers.money(amount, statement.exponent)
 
 
 def budget_used(line: BudgetLine) -> str:
@@ -169,9 +195,11 @@ def bridge_sentence(statement: Statement) -> str:
     """The bridge in words: ``September 45,094.96, Volume +3,811.20, …, October 48,997.07``."""
     if statement.previous is None:
         return ""
-    steps = (f"{step.name} {numbers.change(step.amount)}" for step in statement.bridge)
-    before = f"{numbers.month_name(statement.previous.month)} {numbers.money(statement.previous.total)}"
-    return ", ".join((before, *steps, f"{numbers.month_name(statement.month)} {numbers.money(statement.total)}"))
+    exponent, previous = statement.exponent, statement.previous
+    steps = (f"{step.name} {numbers.change(step.amount, exponent)}" for step in statement.bridge)
+    before = f"{numbers.month_name(previous.month)} {numbers.money(previous.total, exponent)}"
+    now = f"{numbers.month_name(statement.month)} {numbers.money(statement.total, exponent)}"
+    return ", ".join((before, *steps, now))
 
 
 def outcomes(statement: Statement) -> str:
@@ -195,7 +223,7 @@ def together(statement: Statement) -> str:
     if [action.expected for action in found.actions] == [found.total]:
         return ""
     whose = ", of all teams," if statement.only_team is None else ""
-    all_together = f"All together{whose} they would have saved {numbers.money(found.total)}."
+    all_together = f"All together{whose} they would have saved {numbers.usd(found.total, statement.currency)}."
     return f"Actions overlap: what one saves, another cannot save again. {all_together}"
 
 

@@ -9,8 +9,9 @@ from decimal import Decimal
 
 from finops_pipeline.chargeback.analyses import Action, BudgetLine
 from finops_pipeline.chargeback.statement import Statement, TeamTotal, ratio
+from finops_pipeline.money import to_cents
 from finops_pipeline.reports import numbers, wording
-from finops_pipeline.reports.ledger import LEDGER_COLUMNS, ledger, ledger_name, render_ledger
+from finops_pipeline.reports.ledger import ledger, ledger_name, render_ledger
 from finops_pipeline.reports.notices import notices
 from finops_pipeline.reports.sheets import Column, Sheets, Style, Value
 from finops_pipeline.reports.summary import month_summary, team_summary
@@ -24,6 +25,8 @@ _LEDGER_STYLES: Mapping[str, Style] = {
     "unpriced_requests": "count",
     "exact_cost": "exact",
     "amount": "money",
+    "fx_rate": "rate",
+    "fx_date": "date",
 }
 
 
@@ -39,11 +42,11 @@ def render_workbook(statement: Statement) -> bytes:
     part they have its own. Names are written as ``ledger.cell_text`` has them; amounts and exact costs are numbers, to
     add up and to sort by; what is unknown is a dash or says so.
     """
-    sheets = Sheets(wording.subject(statement).partition(":")[0], statement.made_at)
+    sheets = Sheets(wording.subject(statement).partition(":")[0], statement.made_at, statement.exponent)
     sheets.entries("Summary", _summary(statement))
     _teams(sheets, statement)
     lines = ledger(statement)
-    sheets.table("Lines", [Column(name, _LEDGER_STYLES.get(name, "text")) for name in LEDGER_COLUMNS], lines.rows())
+    sheets.table("Lines", [Column(name, _LEDGER_STYLES.get(name, "text")) for name in lines.columns], lines.rows())
     _days(sheets, statement)
     _budgets(sheets, statement)
     _savings(sheets, statement)
@@ -57,8 +60,12 @@ def _summary(statement: Statement) -> Iterator[tuple[str, Value, Style]]:
     yield "Status", wording.status(statement), "text"
     yield "Made at", numbers.instant(statement.made_at), "text"
     yield "Currency", statement.currency, "text"
+    if (exchange := wording.exchange(statement)) is not None:
+        yield "Rate of exchange", f"{exchange}. Budgets and savings are in USD.", "prose"
     yield "In short", month_summary(statement) if whole else team_summary(statement), "prose"
     yield "Charged", _total(statement), "money"
+    if statement.exchange is not None:
+        yield "Charged, USD", to_cents(statement.exact_total), "usd"
     if statement.correction is not None:
         yield f"Against revision {statement.revision - 1}", statement.correction, "change"
     if (previous := statement.previous) is not None:
@@ -68,10 +75,10 @@ def _summary(statement: Statement) -> Iterator[tuple[str, Value, Style]]:
         yield "Unallocated", statement.unallocated, "money"
     for line in statement.budgets:
         if line.status != "ok":
-            used = f"{wording.budget_used(line)}: {numbers.money(line.spent)} of {numbers.money(line.limit)}"
-            yield f"Budget {wording.budget_name(line)}", used, "text"
+            of = f"{numbers.money(line.spent)} of {numbers.usd(line.limit, statement.currency)}"
+            yield f"Budget {wording.budget_name(line)}", f"{wording.budget_used(line)}: {of}", "text"
     if statement.savings.days:
-        yield "Could have been saved", statement.savings.total, "money"
+        yield f"Could have been saved{wording.in_usd(statement.currency)}", statement.savings.total, "usd"
     yield "Completeness", wording.coverage(statement), "text"
     for notice in notices(statement):
         yield "To know", f"{notice.headline} {notice.explanation}", "prose"
@@ -86,7 +93,8 @@ def _summary(statement: Statement) -> Iterator[tuple[str, Value, Style]]:
         yield "Price books", ", ".join(statement.book_versions), "text"
     yield "Ledger", ledger_name(statement), "text"
     yield "SHA-256 of the ledger", hashlib.sha256(render_ledger(statement)).hexdigest(), "text"
-    yield "To add up", "Amounts are whole cents and add up. Exact costs are exact in the ledger alone.", "prose"
+    rounded = "whole cents" if statement.exchange is None else f"whole units of {wording.unit(statement.currency)}"
+    yield "To add up", f"Amounts are {rounded} and add up. Exact costs are exact in the ledger alone.", "prose"
 
 
 def _total(statement: Statement) -> Decimal | str:
@@ -97,11 +105,12 @@ def _total(statement: Statement) -> Decimal | str:
 
 def _teams(sheets: Sheets, statement: Statement) -> None:
     previous = statement.previous
+    in_usd = wording.in_usd(statement.currency)
     month = "Last month" if previous is None else numbers.month_name(previous.month)
     columns = [
         Column("Team"), Column("Owner"), Column("Cost centre"), Column("Charge", "money"), Column("Share", "share"),
-        Column(month, "money"), Column(f"Against {month}", "change"), Column("Budget", "money"),
-        Column("Used", "share"), Column("Status", "status"), Column("Could be saved", "money"),
+        Column(month, "money"), Column(f"Against {month}", "change"), Column(f"Budget{in_usd}", "usd"),
+        Column("Used", "share"), Column("Status", "status"), Column(f"Could be saved{in_usd}", "usd"),
         Column("Calls", "count"), Column("Tokens", "count"),
     ]  # fmt: skip
     total: list[Value] = [
@@ -135,7 +144,7 @@ def _team(statement: Statement, team: TeamTotal) -> list[Value]:
 def _days(sheets: Sheets, statement: Statement) -> None:
     """A row a day: all of it, and each team's: zero where it has no cost, unknown where the day is missing."""
     by_team = {
-        team: dict(rows.select("date", "cost").iter_rows())
+        team: {day: statement.converted(cost) for day, cost in rows.select("date", "cost").iter_rows()}
         for (team,), rows in statement.team_days.group_by("team", maintain_order=True)
     }
     named = (
@@ -151,14 +160,17 @@ def _days(sheets: Sheets, statement: Statement) -> None:
     for day, cost in statement.days.iter_rows():
         costs = [by_team[team].get(day, Decimal(0)) for team in shown]
         costs += [sum((by_team[team].get(day, Decimal(0)) for team in others), Decimal(0))] if others else []
-        rows.append([day, "missing" if cost is None else cost, *(None if cost is None else own for own in costs)])
+        whole_day = "missing" if cost is None else statement.converted(cost)
+        rows.append([day, whole_day, *(None if cost is None else own for own in costs)])
     sheets.table("Days", columns, rows)
 
 
 def _budgets(sheets: Sheets, statement: Statement) -> None:
+    in_usd = wording.in_usd(statement.currency)
     columns = [
-        Column("Budget"), Column("Scope"), Column("Limit", "money"), Column("Spent", "money"), Column("Used", "share"),
-        Column("Over or left", "change"), Column("Status", "status"), Column("Calls without a price", "count"),
+        Column("Budget"), Column("Scope"), Column(f"Limit{in_usd}", "usd"), Column(f"Spent{in_usd}", "usd"),
+        Column("Used", "share"), Column(f"Over or left{in_usd}", "usd_change"), Column("Status", "status"),
+        Column("Calls without a price", "count"),
     ]  # fmt: skip
     sheets.table("Budgets", columns, map(_budget, statement.budgets))
 
@@ -171,10 +183,12 @@ def _budget(line: BudgetLine) -> list[Value]:
 
 
 def _savings(sheets: Sheets, statement: Statement) -> None:
+    in_usd = wording.in_usd(statement.currency)
     columns = [
         Column("Team"), Column("Project"), Column("Application"), Column("Service"), Column("Model"), Column("Lever"),
-        Column("To"), Column("Finding", "status"), Column("Calls", "count"), Column("Cost", "money"),
-        Column("Low", "money"), Column("Expected", "money"), Column("High", "money"), Column("Together", "money"),
+        Column("To"), Column("Finding", "status"), Column("Calls", "count"), Column(f"Cost{in_usd}", "usd"),
+        Column(f"Low{in_usd}", "usd"), Column(f"Expected{in_usd}", "usd"), Column(f"High{in_usd}", "usd"),
+        Column(f"Together{in_usd}", "usd"),
         Column("Evidence"), Column("What to do", "prose"), Column("What has to hold", "prose"),
     ]  # fmt: skip
     found = statement.savings

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from finops_pipeline.pricing.book import PriceBook
-from finops_pipeline.pricing.lookup import RATES, STANDARD_TIERS, with_rates
+from finops_pipeline.pricing.lookup import LIST, STANDARD_TIERS, rate_column
+from finops_pipeline.pricing.rating import with_rates_of_usage
 from finops_pipeline.savings.calls import (
     COMPARED_AT_ONCE,
     GRADES,
@@ -137,9 +138,9 @@ def with_batching(calls: pl.LazyFrame, signs: Signs) -> pl.LazyFrame:
 
 def batched(calls: pl.LazyFrame, book: PriceBook) -> pl.LazyFrame:
     """``calls`` as members of a batch job: a cache class that the batch tier has no price for is fresh input there."""
-    rated = with_rates(calls.drop("model", strict=False).with_columns(batch=pl.lit(True)), book)
+    rated = with_rates_of_usage(calls.drop("model", strict=False).with_columns(batch=pl.lit(True)), book)
     moved = {
-        column: pl.when(pl.col(RATES[meter]).is_null()).then(column).otherwise(0)
+        column: pl.when(pl.col(rate_column(LIST, meter)).is_null()).then(column).otherwise(0)
         for column, meter in _CACHE_METERS.items()
     }
     return rated.with_columns(

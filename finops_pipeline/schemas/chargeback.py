@@ -1,7 +1,10 @@
 """``chargeback``: the lines of a month's statement, one table a revision."""
 
+import dataclasses
+
 import polars as pl
 
+from finops_pipeline.money import EXPONENTS
 from finops_pipeline.schemas.contract import AMOUNT, TOTAL, Column, Table
 
 CHARGEBACK = Table(
@@ -22,7 +25,17 @@ CHARGEBACK = Table(
         Column("unpriced_requests", pl.Int64, "Calls without a price", False),
         Column("unpriced_tokens", pl.Int64, "Their tokens, as far as known", False),
         Column("exact_cost", TOTAL, "USD before rounding", False),
-        Column("amount", AMOUNT, "USD in whole cents; the lines add up to the total", False),
-        Column("currency", pl.String, "ISO 4217", False),
+        Column("amount", AMOUNT, "Whole minor units of currency: cents of USD; the lines add up to the total", False),
+        Column("currency", pl.String, "ISO 4217, of the amount", False),
     ),
 )
+
+
+def chargeback_in(currency: str) -> Table:
+    """The contract of a statement in a currency: ``amount`` has two decimals, or three where the currency has (KWD).
+
+    Whoever reads statements of both kinds at once wants their types united (DuckDB: ``union_by_name``).
+    """
+    dtype = pl.Decimal(AMOUNT.precision, max(EXPONENTS[currency], AMOUNT.scale))
+    columns = (dataclasses.replace(c, dtype=dtype) if c.name == "amount" else c for c in CHARGEBACK.columns)
+    return dataclasses.replace(CHARGEBACK, columns=tuple(columns))

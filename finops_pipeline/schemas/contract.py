@@ -20,7 +20,7 @@ UNIT_PRICE = pl.Decimal(38, 18)
 """USD per ``per_qty`` units of a meter."""
 
 AMOUNT = pl.Decimal(18, 2)
-"""USD on a statement, whole cents."""
+"""On a statement: whole cents, or the minor units of the statement's currency where it has fewer decimals."""
 
 RATIO = pl.Decimal(18, 6)
 """A part of something, or a probability; to look at, never to compare money by."""

@@ -198,3 +198,27 @@ def test_a_key_that_everybody_knows_is_told(finops: Finops, monkeypatch: pytest.
     assert "FINOPS_FINGERPRINT_KEY" not in finops("check").stdout
     monkeypatch.delenv("FINOPS_FINGERPRINT_KEY")
     assert "Note: FINOPS_FINGERPRINT_KEY is not set" in finops("check").stdout
+
+
+def in_euro(config: Path, line: str) -> None:
+    (config.parent / "eur.csv").write_text(f"date,currency,rate,source\n{line}\n")
+    text = config.read_text()
+    assert "reports:" not in text
+    config.write_text(f"{text}fx_rates: [eur.csv]\nreports: {{currency: EUR, recipients: [finance@example.com]}}\n")
+
+
+@pytest.mark.usefixtures("sources")
+def test_it_says_in_words_what_the_latest_rate_of_exchange_means(finops: Finops, config: Path) -> None:
+    in_euro(config, "2026-10-16,EUR,0.9173,ECB")
+    result = finops("check")
+    assert result.exit_code == 0
+    said = "Note: statements are in EUR; the latest rate is 1 USD = 0.9173 EUR, 2026-10-16, source ECB.\n"
+    assert said in result.stdout
+
+
+@pytest.mark.usefixtures("sources")
+def test_it_names_the_mistakes_of_a_file_of_rates(finops: Finops, config: Path) -> None:
+    in_euro(config, "2026-10-16,EUR,one,ECB")
+    result = finops("check")
+    assert result.exit_code == 1
+    assert "eur.csv, line 2, column rate: 'one', expected units of it for one USD such as 0.9173" in result.stderr

@@ -50,7 +50,8 @@ def test_it_loads_with_every_key_turned_on(tmp_path: Path) -> None:
     assert [s.name for s in config.sources] == ["bedrock", "gateway", "internal", "batches", "kong"]
     assert config.ownership[0].name == "legacy-key"
     assert config.budgets[0].limit == 5000
-    assert config.model_aliases == {"gpt-5-eu": "gpt-5"}
+    assert config.model_aliases["gpt-5-eu"].model == "gpt-5"
+    assert config.model_aliases["application-inference-profile/a1b2c3d4e5f6"].region_scope == "geo:eu"
 
 
 def test_every_key_of_the_model_stands_in_it() -> None:

@@ -208,7 +208,16 @@ def test_what_is_no_document_of_keys_is_said_in_one_line(tmp_path: Path, text: s
         ("teams: {12: {}}", "teams[12]: expected a name as text: put it in quotes (line 4)"),
         ("schedule: {nightly: 25:00}", "schedule.nightly: expected a time of day in UTC such as 02:00; got '25:00'"),
         ("schedule: {close_day: 31}", "schedule.close_day: expected at most 28; got 31 (line 4)"),
-        ("reports: {currency: EUR}", "reports.currency: expected one of USD; got 'EUR' (line 4)"),
+        (
+            "reports: {currency: Euro}",
+            "reports.currency: expected an ISO 4217 code such as EUR, in capitals; got 'Euro' (line 4)",
+        ),
+        ("reports: {currency: XAU}", "reports.currency: expected an ISO 4217 code such as EUR, in capitals; got 'XAU'"),
+        (
+            "reports: {currency: EUR}",
+            "reports: a statement in EUR needs its rates of exchange: expected the key fx_rates with CSV files",
+        ),
+        ("fx_rates: [3]", "fx_rates[0]: expected a path; got 3 (line 4)"),
         ("mail: {transport: fax}", "mail.transport: expected one of outbox, smtp, ses; got 'fax' (line 4)"),
         ("prices: [3]", "prices[0]: expected a path; got 3 (line 4)"),
         ("lake: ./other", "lake: this key stands twice (lines 1 and 4)"),

@@ -55,7 +55,7 @@ def test_a_day_that_could_not_be_priced_again_makes_the_statement_incomplete(
     assert not statement().incomplete
     mediation.calls["a", day_of(LAST)] = 9
     with monkeypatch.context() as broken:
-        broken.setattr(day_steps, "compile_book", refuse)
+        broken.setattr(day_steps, "kept_book", refuse)
         report = ran(LAST, month="2026-09")
     assert report.failures == [f"priced_usage, {LAST}: prices.csv: unreadable"]
     assert statement().completeness.stale_days == (day_of(LAST),)

@@ -17,6 +17,7 @@ from finops_pipeline.errors import ConfigError, ConservationError, PriceBookErro
 from finops_pipeline.lake import Lake
 from finops_pipeline.orchestration import analysis_steps, assets, checks, day_steps, runner
 from finops_pipeline.orchestration.run_report import Progress
+from finops_pipeline.pricing.kept import kept_book
 from finops_pipeline.schemas import CHARGEBACK, DAILY_COSTS, PRICE_BOOK, PRICED_USAGE, USAGE
 
 Ran = Callable[..., runner.RunReport]
@@ -495,4 +496,35 @@ def test_every_version_of_the_prices_stays_with_its_aliases(ran: Ran, changed: C
     ran("2026-09-01", config=changed(model_aliases={"our-deployment": "gpt-4o"}))
     version = lake.stamp(PRICED_USAGE, date=day_of("2026-09-01")).notes["book_version"]
     assert [keys["version"] for keys in lake.partitions(PRICE_BOOK)] == [version]
-    assert lake.stamp(PRICE_BOOK, version=version).notes["aliases"] == {"our-deployment": "gpt-4o"}
+    book = kept_book(lake, version)
+    assert book is not None
+    assert book.aliases.select("alias", "model").rows() == [("our-deployment", "gpt-4o")]
+    assert book.resolver("openai", "our-deployment").model == "gpt-4o"
+
+
+def test_a_day_keeps_the_prices_that_it_was_priced_with(
+    ran: Ran, mediation: FakeMediation, changed: Changed, lake: Lake, tmp_path: Path
+) -> None:
+    def book_of(day: str) -> str:
+        return str(lake.stamp(PRICED_USAGE, date=day_of(day)).notes["book_version"])
+
+    def cost_of(day: str) -> Decimal:
+        return Decimal(
+            lake.scan(PRICED_USAGE, date=day_of(day)).select(pl.col("contracted_cost").sum()).collect().item()
+        )
+
+    ran("2026-09-01")
+    first, cost = book_of("2026-09-01"), cost_of("2026-09-01")
+    assert cost > 0
+    (tmp_path / "free.csv").write_text("provider,model,discount\n,*,1\n")
+    free = changed(prices=[str(tmp_path / "free.csv")])
+    assert ran("2026-09-01", config=free).changed == 0
+    mediation.calls["a", day_of("2026-09-01")] = 9  # late records: priced as the others of their day
+    assert ran("2026-09-01", "2026-09-02", config=free).ok
+    assert book_of("2026-09-01") == first
+    assert cost_of("2026-09-01") > cost
+    assert book_of("2026-09-02") != first
+    assert cost_of("2026-09-02") == 0
+    assert ran("2026-09-01", "2026-09-02", config=free, reprice=True).ok
+    assert book_of("2026-09-01") == book_of("2026-09-02")
+    assert cost_of("2026-09-01") == 0

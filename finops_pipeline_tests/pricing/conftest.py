@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from finops_pipeline.config.model import Config
+from finops_pipeline.pricing.aliases import aliases_of
 from finops_pipeline.pricing.book import PriceBook, compile_book
 from finops_pipeline.pricing.rating import rate
 from finops_pipeline.schemas import PRICE_BOOK, USAGE
@@ -70,7 +71,10 @@ def book_of() -> Book:
     def make(*particulars: Mapping[str, Any], aliases: Mapping[str, str] | None = None) -> PriceBook:
         rows = [{**PLAIN_PRICE, "price_id": f"row {number}", **row} for number, row in enumerate(particulars)]
         frame = pl.LazyFrame(rows, schema={name: PRICE_BOOK.schema[name] for name in {k for row in rows for k in row}})
-        return PriceBook.from_rows(PRICE_BOOK.conform(frame).collect(), aliases)
+        rows = PRICE_BOOK.conform(frame).collect()
+        return PriceBook.from_rows(
+            rows, aliases=aliases_of({raw: {"model": model} for raw, model in (aliases or {}).items()})
+        )
 
     return make
 

@@ -22,7 +22,9 @@ from genai_prices.types import (
 )
 
 from finops_pipeline.pricing.book import PriceBook
-from finops_pipeline.pricing.catalogue import FORMER_PRICES, OTHER_SPELLINGS, Catalogue, catalogue
+from finops_pipeline.pricing.catalogue import Catalogue, catalogue
+from finops_pipeline.pricing.corrections import corrections
+from finops_pipeline.pricing.patterns import pattern
 from finops_pipeline.pricing.rating import rate
 
 NOON = dt.datetime(2026, 11, 4, 12, tzinfo=dt.UTC)
@@ -36,7 +38,8 @@ def midnight(*parts: int) -> dt.datetime:
 
 def rows_of(prices: Any, provider: str = "acme", model: str = "m", variants: Any = None) -> pl.DataFrame:
     info = ModelInfo(id=model, match=ClauseEquals(equals=model), prices=prices, price_variants=variants)
-    return Catalogue([Provider(id=provider, name=provider, api_pattern="", models=[info])], "1").rows
+    rows = Catalogue([Provider(id=provider, name=provider, api_pattern="", models=[info])], "1", corrections()).rows
+    return rows.filter(pl.col("source") == "genai-prices")
 
 
 def test_prices_become_rows_of_meters() -> None:
@@ -184,7 +187,7 @@ def test_a_variant_that_is_no_tier_has_no_rows(unknown: PriceVariant) -> None:
 
 @pytest.mark.parametrize(("tier", "context"), [("batch", ("processing", "batch")), ("flex", ("service_tier", "flex"))])
 def test_a_tier_costs_what_the_catalogue_itself_says(tier: str, context: tuple[str, str], calls: Any) -> None:
-    book, usage, expected = PriceBook.from_rows(catalogue().rows), [], []
+    book, usage, expected = PriceBook.from_rows(catalogue().rows, names=catalogue().names), [], []
     tokens = {"input_tokens": 300_000, "output_tokens": 700}
     for provider in providers:
         for model in provider.models:
@@ -283,9 +286,13 @@ def test_a_price_that_the_catalogue_dates_itself_is_not_corrected() -> None:
 
 def test_every_correction_is_of_a_model_that_the_catalogue_has() -> None:
     rows = catalogue().rows
-    assert set(FORMER_PRICES) <= set(rows.select("provider", "model_key", pl.col("meter").cast(pl.String)).rows())
-    keys = set(rows.select("provider", "model_key").rows())
-    assert {(provider, key) for (provider, _), key in OTHER_SPELLINGS.items()} <= keys
+    own = rows.filter(pl.col("source") == "genai-prices")
+    meters = set(own.select("provider", "model_key", pl.col("meter").cast(pl.String)).rows())
+    assert {(rule.provider, rule.model, rule.meter) for rule in corrections().since} <= meters
+    keys = set(own.select("provider", "model_key").rows())
+    assert {(rule.provider, rule.model) for rule in (*corrections().prices, *corrections().spellings)} <= keys
+    patterns = {(rule.provider, model) for rule in corrections().uplifts for model in rule.models}
+    assert all(any(p == q and pattern(m).fullmatch(k.lower()) for q, k in keys) for p, m in patterns)
 
 
 def test_audio_by_the_hour_cannot_be_priced_from_tokens(rated: Any) -> None:

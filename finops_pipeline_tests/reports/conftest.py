@@ -18,6 +18,8 @@ from finops_pipeline.chargeback.completeness import Completeness
 from finops_pipeline.chargeback.statement import PreviousMonth, Statement, draft_statement
 from finops_pipeline.config.model import Team
 from finops_pipeline.days import days_of
+from finops_pipeline.fx import FxRate
+from finops_pipeline.money import EXPONENTS
 from finops_pipeline.schemas import DAILY_COSTS
 
 StatementOf = Callable[..., Statement]
@@ -138,6 +140,7 @@ def statement_of() -> StatementOf:
         *,
         lacks: Mapping[str, Any] | None = None,
         teams: Mapping[str, Team] | None = None,
+        exchange: FxRate | None = None,
         **overrides: Any,
     ) -> Statement:
         draft = draft_statement(
@@ -150,6 +153,8 @@ def statement_of() -> StatementOf:
             book_versions=["b00c"],
             previous=None,
             made_at=dt.datetime(2026, 11, 3, 6, 0, tzinfo=dt.UTC),
+            currency="USD" if exchange is None else exchange.currency,
+            exchange=exchange,
         )
         return dataclasses.replace(draft, **{"revision": 1, **overrides})
 
@@ -300,9 +305,47 @@ def unpriced() -> Callable[..., dict[str, Any]]:
     return without_price
 
 
+SEPTEMBER = {
+    "Support": "36012.26",
+    "Search": "8769.62",
+    "Platform": "7515.64",
+    "Growth": "4716.13",
+    "Risk": "2388.94",
+    "Docs": "1021.64",
+    "Labs": "6888.10",
+    None: "731.13",
+}
+"""USD of each team in the month before."""
+
+EXCHANGE_RATES = {
+    currency: FxRate(currency, Decimal(units), dt.date(2026, 10, 30), source, "4450351f9e953c8c")
+    for currency, units, source in (
+        ("EUR", "0.9173", "ECB reference rate"),
+        ("JPY", "151.4", "Bank of Japan"),
+        ("KWD", "0.30715", "Central Bank of Kuwait"),
+    )
+}
+
+
 @pytest.fixture(scope="session")
 def october() -> Statement:
     """A month as a mid-size company has it."""
+    return october_in("USD", None)
+
+
+@pytest.fixture(scope="session", params=EXCHANGE_RATES)
+def foreign_october(request: pytest.FixtureRequest) -> Statement:
+    """The same month in a currency with two decimals, with none and with three."""
+    return october_in(request.param, EXCHANGE_RATES[request.param])
+
+
+def october_in(currency: str, exchange: FxRate | None) -> Statement:
+    unit = Decimal(1).scaleb(-EXPONENTS[currency])
+
+    def converted(usd: str) -> Decimal:
+        return (Decimal(usd) * (1 if exchange is None else exchange.rate)).quantize(unit)
+
+    before = {team: converted(usd) for team, usd in SEPTEMBER.items()}
     draft = draft_statement(
         "2026-10",
         costs_of(october_rows()),
@@ -318,27 +361,15 @@ def october() -> Statement:
         outcomes={"usage": 2_401_377, "duplicate": 9_920, "not_usage": 512, "quarantined": 279},
         lines_read=2_412_088,
         book_versions=["3f2a9c0d1e5b7788"],
-        previous=PreviousMonth(
-            "2026-09",
-            Decimal("68043.46"),
-            {
-                "Support": Decimal("36012.26"),
-                "Search": Decimal("8769.62"),
-                "Platform": Decimal("7515.64"),
-                "Growth": Decimal("4716.13"),
-                "Risk": Decimal("2388.94"),
-                "Docs": Decimal("1021.64"),
-                "Labs": Decimal("6888.10"),
-                None: Decimal("731.13"),
-            },
-            incomplete=False,
-        ),
+        previous=PreviousMonth("2026-09", sum(before.values(), Decimal("0.00")), before, incomplete=False),
         made_at=dt.datetime(2026, 11, 3, 6, 0, tzinfo=dt.UTC),
+        currency=currency,
+        exchange=exchange,
         budgets=BUDGETS,
         savings=SAVINGS,
     )
     steps = {"Mix": "1290.40", "Length": "210.03", "Caching": "-797.11", "Price": "-402.00"}
-    others = [BridgeStep(name, Decimal(amount)) for name, amount in steps.items()]
+    others = [BridgeStep(name, converted(amount)) for name, amount in steps.items()]
     volume = (draft.change or 0) - sum(step.amount for step in others)
     return dataclasses.replace(
         draft, revision=1, bridge=(BridgeStep("Volume", Decimal(volume)), *others), estimated_tokens=12_000_000

@@ -23,7 +23,7 @@ def case_book() -> PriceBook:
 
 @pytest.fixture(scope="session")
 def catalogue_book() -> PriceBook:
-    return PriceBook.from_rows(catalogue().rows)
+    return PriceBook.from_rows(catalogue().rows, names=catalogue().names)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from finops_pipeline.pricing.aliases import aliases_of
 from finops_pipeline.pricing.book import PriceBook
 from finops_pipeline.pricing.rating import rate
 from finops_pipeline.savings.calls import GRADES, flag
@@ -85,7 +86,10 @@ def price_rows(prices: Mapping[str, Any], tiers: tuple[str, ...] = ("standard",)
 
 def book_of(rows: list[dict[str, Any]], aliases: Mapping[str, str] | None = None) -> PriceBook:
     schema = {name: PRICE_BOOK.schema[name] for name in {key for row in rows for key in row}}
-    return PriceBook.from_rows(PRICE_BOOK.conform(pl.LazyFrame(rows, schema=schema)).collect(), aliases)
+    return PriceBook.from_rows(
+        PRICE_BOOK.conform(pl.LazyFrame(rows, schema=schema)).collect(),
+        aliases=aliases_of({raw: {"model": model} for raw, model in (aliases or {}).items()}),
+    )
 
 
 def priced(calls: list[dict[str, Any]], book: PriceBook) -> pl.LazyFrame:

@@ -1,0 +1,21 @@
+"""``finops prices``: what the price book says."""
+
+import click
+
+from finops_pipeline.cli.lazy import LazyCommand, LazyGroup
+
+COMMANDS = (
+    LazyCommand("quote", "finops_pipeline.cli.prices_quote:quote", "Price calls given as JSON lines on stdin."),
+)
+
+
+EPILOG = """\
+\b
+Example:
+  finops prices quote < calls.jsonl      what these calls cost, and which prices won
+"""
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, epilog=EPILOG)
+def prices() -> None:
+    """Look into the price book: what a call costs, and why."""
