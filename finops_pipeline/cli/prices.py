@@ -5,6 +5,7 @@ import click
 from finops_pipeline.cli.lazy import LazyCommand, LazyGroup
 
 COMMANDS = (
+    LazyCommand("missing", "finops_pipeline.cli.prices_missing:missing", "List models without a price, and the fix."),
     LazyCommand("quote", "finops_pipeline.cli.prices_quote:quote", "Price calls given as JSON lines on stdin."),
 )
 
@@ -12,6 +13,7 @@ COMMANDS = (
 EPILOG = """\
 \b
 Example:
+  finops prices missing                  what has no price, and the line that would give it one
   finops prices quote < calls.jsonl      what these calls cost, and which prices won
 """
 
