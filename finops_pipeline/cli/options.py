@@ -1,6 +1,7 @@
 """Options and values that several commands share: the config, the traceback, days and months."""
 
 import datetime as dt
+import os
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from finops_pipeline.config.model import Config
+    from finops_pipeline.pricing.book import PriceBook
 
 _CONFIG = "finops_pipeline.config"
 _DEBUG = "finops_pipeline.debug"
@@ -57,6 +59,23 @@ def config_of(ctx: click.Context) -> "Config":
     from finops_pipeline.config.loading import load_config
 
     return load_config(config_path(ctx))
+
+
+def book_of(ctx: click.Context) -> "PriceBook":
+    """The present price book: of the config, if there is one, else the catalogue's alone.
+
+    Raises:
+        ConfigError: the config has mistakes, or the one that is named is not there.
+        PriceBookError: its price files have.
+    """
+    from finops_pipeline.config.loading import DEFAULT_PATH, PATH_VARIABLE
+    from finops_pipeline.lake import open_lake
+    from finops_pipeline.pricing.book import catalogue_book, compile_book
+
+    if not (config_path(ctx) or os.environ.get(PATH_VARIABLE) or DEFAULT_PATH.exists()):
+        return catalogue_book()
+    config = config_of(ctx)
+    return compile_book(config, open_lake(config))
 
 
 def wants_traceback(ctx: click.Context) -> bool:

@@ -7,7 +7,7 @@ from typing import IO
 import click
 
 from finops_pipeline.cli import options
-from finops_pipeline.cli.options import common_options, config_path
+from finops_pipeline.cli.options import book_of, common_options
 
 EPILOG = """\
 \b
@@ -32,18 +32,13 @@ AT_ONCE = 10_000
 def quote(ctx: click.Context, file: IO[bytes]) -> None:
     """Price the calls in FILE, or on stdin: one JSON object a line, one answer a line.
 
-    Needs no config; with --config the prices, aliases and contracts of that config hold.
+    Needs no config; where there is one, its prices, aliases and contracts hold.
     """
     import json
 
-    from finops_pipeline.config.loading import load_config
-    from finops_pipeline.lake import open_lake
-    from finops_pipeline.pricing.book import catalogue_book, compile_book
     from finops_pipeline.pricing.quote import quotes
 
-    path = config_path(ctx)
-    config = load_config(path) if path else None
-    book = compile_book(config, open_lake(config)) if config else catalogue_book()
+    book = book_of(ctx)
     now, first = options.now(), 1
     lines = (line for line in file if line.strip())
     while batch := list(itertools.islice(lines, AT_ONCE)):
